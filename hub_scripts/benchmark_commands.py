@@ -1,0 +1,136 @@
+"""`ecgscan benchmark`: how well and how fast it reads and renders."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from . import console
+from .arguments import UsageError, choices
+
+app = typer.Typer(help="Measure reading, rendering and latency.", no_args_is_help=True)
+
+_SHOWN = ("pages", "page_db", "median_db", "p10_db", "worst_db", "snr_db", "strict_db", "r", "named", "reading_db")
+_MORE = ("x_median_mm", "x_p95_mm", "y_median_mm", "y_p95_mm", "refused", "coverage", "risk", "seconds")
+
+
+@app.command()
+def reading(
+    out: Annotated[Path, typer.Option(help="Folder for pages.csv, reading.json and worst.png.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet of recordings to render.", show_default="the simulator")
+    ] = None,
+    photos: Annotated[Path | None, typer.Option(help="Folder of pages whose index.csv names their recordings.")] = None,
+    pages: Annotated[int, typer.Option(min=0, help="Rendered pages in all.")] = 126,
+    conditions: Annotated[str, typer.Option(help="Conditions, separated by commas.")] = "clean,scan,photo",
+    layouts: Annotated[str | None, typer.Option(help="Layouts, separated by commas.", show_default="all seven")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the rendered pages.")] = 0,
+    worst: Annotated[int, typer.Option(min=0, help="Pages on the picture of the worst.")] = 8,
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """Read rendered pages and photos whose recordings are known, and score them."""
+    from processing.layouts import LAYOUTS as KNOWN
+
+    from .benchmark_reading import CONDITIONS, LAYOUTS, case_of, photo_jobs, rendered_jobs, run_job, summaries
+    from .contact_sheet import contact_sheet
+    from .loading import load_reader
+    from .read import prepare_folder
+
+    prepare_folder(out)
+    chosen = choices(layouts, tuple(KNOWN), "--layouts") if layouts else LAYOUTS
+    jobs = rendered_jobs(data, pages, chosen, choices(conditions, CONDITIONS, "--conditions"), seed) if pages else []
+    jobs += photo_jobs(photos) if photos else []
+    reader = load_reader(model)
+    results = []
+    with console.progress_bar("pages") as progress:
+        for job in progress.track(jobs):
+            results.append(run_job(job, reader))
+    if not results:
+        raise UsageError("nothing to read: give --pages above 0, or --photos")
+    summary = summaries(results, reader.min_quality)
+    rows = [result.row() for result in results]
+    _write_rows(out / "pages.csv", rows)
+    document = {
+        "model": {"name": reader.name, "revision": reader.revision},
+        "data": str(data) if data else "simulator",
+        "seed": seed,
+        "min_quality": reader.min_quality,
+        "summary": summary,
+        "pages": rows,
+    }
+    (out / "reading.json").write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")
+    lowest = sorted(results, key=lambda result: result.score.snr_db)[:worst]
+    _write_picture(out / "worst.png", contact_sheet([case_of(result, reader) for result in lowest]))
+    _print_table("accuracy", summary, _SHOWN)
+    _print_table("geometry, honesty, cost", summary, _MORE)
+    console.out.print(f"{out.as_posix()}/pages.csv, reading.json, worst.png", markup=False)
+
+
+@app.command()
+def rendering(
+    pages: Annotated[int, typer.Option(min=1, help="Pages of each condition.")] = 40,
+    out: Annotated[Path | None, typer.Option(help="Folder for rendering.json.")] = None,
+) -> None:
+    """Pages per second and core, clean and degraded, at one megapixel."""
+    from .benchmark_speed import rendering_speed
+
+    _finish("rendering", rendering_speed(pages), out)
+
+
+@app.command()
+def latency(
+    repeats: Annotated[int, typer.Option(min=1, help="How often the photo is read.")] = 5,
+    out: Annotated[Path | None, typer.Option(help="Folder for latency.json.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """Seconds and memory for one photo of nine megapixels, with the model loaded."""
+    from .benchmark_speed import photo_latency
+    from .loading import load_reader
+
+    _finish("latency", photo_latency(load_reader(model), repeats), out)
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+
+
+def _write_picture(path: Path, picture: Any) -> None:
+    import cv2
+
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: the picture can't be written")
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _print_table(title: str, summary: dict[str, dict[str, Any]], columns: tuple[str, ...]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, box=None, title_justify="left")
+    table.add_column("")
+    shown = [column for column in columns if any(column in figures for figures in summary.values())]
+    for column in shown:
+        table.add_column(column, justify="right")
+    for name, figures in summary.items():
+        table.add_row(name, *(_short(figures.get(column)) for column in shown))
+    console.out.print(table)
+
+
+def _finish(name: str, figures: dict[str, Any], out: Path | None) -> None:
+    from .read import prepare_folder
+
+    for key, value in figures.items():
+        console.out.print(f"{key:<28} {_short(value)}", markup=False)
+    if out is not None:
+        prepare_folder(out)
+        (out / f"{name}.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

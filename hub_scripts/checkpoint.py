@@ -1,0 +1,37 @@
+"""Writing a checkpoint that every Auto class loads, with and without the package."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+_AUTO_MAP = {
+    "AutoConfig": "configuration_ecgscan.ECGScanConfig",
+    "AutoModel": "modeling_ecgscan.ECGScanModel",
+    "AutoModelForImageClassification": "modeling_ecgscan.ECGScanForImageClassification",
+    "AutoModelForZeroShotImageClassification": "modeling_ecgscan.ECGScanForZeroShotImageClassification",
+    "AutoProcessor": "processing_ecgscan.ECGScanProcessor",
+    "AutoImageProcessor": "image_processing_ecgscan.ECGScanImageProcessor",
+    "AutoFeatureExtractor": "feature_extraction_ecgscan.ECGScanFeatureExtractor",
+}
+
+
+def save_checkpoint(model: nn.Module, processor: Any, folder: str | Path, half: bool = False) -> None:
+    """Saves weights, configuration, processor and the code that they need.
+
+    Args:
+        model: an `ECGScanModel` or one of its task heads.
+        processor: an `ECGScanProcessor`.
+        half: stores the weights in half precision; the model itself is left as it is.
+    """
+    import torch
+
+    model.config.auto_map = dict(_AUTO_MAP)
+    state = None
+    if half:
+        state = {
+            name: tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+            for name, tensor in model.state_dict().items()
+        }
+    model.save_pretrained(folder, state_dict=state)
+    processor.save_pretrained(folder)

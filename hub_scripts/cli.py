@@ -1,0 +1,100 @@
+"""The command line. Each command imports what it needs when it runs: `ecgscan --help` stays quick."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from . import benchmark_commands
+from .console import error_line
+from .arguments import UsageError, choices
+
+app = typer.Typer(
+    name="ecgscan",
+    help="Reads pages of 12-lead electrocardiograms. For research; not a medical device.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(benchmark_commands.app, name="benchmark")
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="Checkpoint: a folder or a name on the Hub.", show_default="ecgscan")
+]
+
+
+@app.command()
+def read(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, PDFs and folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    format: Annotated[str, typer.Option(help="What to write, separated by commas.")] = "wfdb,csv,json,png",
+    min_quality: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Give no signal for pages whose quality is below.", show_default="the model's"),
+    ] = None,
+    columns: Annotated[
+        Literal["sequential", "simultaneous"],
+        typer.Option(help="Columns printed one after another, or all from one moment."),
+    ] = "sequential",
+    batch_size: Annotated[int, typer.Option(min=1, help="Pages that go through the model together.")] = 1,
+    num_processes: Annotated[int, typer.Option(min=1, help="Processes that read side by side.")] = 1,
+    model: Model = None,
+) -> None:
+    """Read pages into WFDB, CSV, JSON and a picture; a second run goes on where the first stopped."""
+    from .read import Options
+    from .read_command import read_command
+    from .results import FORMATS
+
+    options = Options(
+        out=out,
+        formats=choices(format, FORMATS, "--format"),
+        min_quality=min_quality,
+        columns=columns,
+        batch_size=batch_size,
+        num_processes=num_processes,
+        checkpoint=model,
+    )
+    raise typer.Exit(read_command(list(paths), options))
+
+
+@app.command()
+def render(
+    records: Annotated[
+        list[str],
+        typer.Argument(metavar="RECORD...", help="WFDB records, Parquet files, or `simulator:COUNT`."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for pages, truth and index.csv.")],
+    layout: Annotated[str | None, typer.Option(help="Name of a layout.", show_default="drawn")] = None,
+    condition: Annotated[Literal["clean", "scan", "photo"], typer.Option(help="How worn the pages are.")] = "clean",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pages.")] = 0,
+) -> None:
+    """Draw recordings as pages, with their truth and an index.csv beside them."""
+    from .render import render_command
+
+    raise typer.Exit(render_command(records, out, layout=layout, condition=condition, seed=seed))
+
+
+@app.command()
+def embed(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, PDFs, folders and WFDB records.")],
+    out: Annotated[Path, typer.Option(help="Parquet file with the columns file, page, kind, embedding.")],
+    batch_size: Annotated[int, typer.Option(min=1, help="Pages that go through the model together.")] = 1,
+    model: Model = None,
+) -> None:
+    """Embed pages and recordings into the space that images, signals and reports share."""
+    from .embed import embed_command
+
+    raise typer.Exit(embed_command(list(paths), out, batch_size=batch_size, checkpoint=model))
+
+
+def main() -> None:
+    """Runs the command line; what a user can mend is one line and exit code 2."""
+    try:
+        app()
+    except (UsageError, OSError) as error:
+        error_line(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        error_line("stopped; the same command goes on where this run was")
+        sys.exit(130)

@@ -1,0 +1,97 @@
+"""Stage `align`: the image tower brought into the space that signals and texts span, both frozen."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from processing.records import Recording
+from processing.renderer import render
+from processing.signal_views import isoelectric, without_wander
+from processing.triplets import BatchStream, known_labels
+
+from .training_loop import StageArguments, Task, run
+from .training_signal_text import SignalTextSamples, tokenized, training_text
+
+_CONDITIONS = {"clean": 0.25, "scan": 0.35, "photo": 0.4}
+_PIXELS_PER_MM = (4.0, 8.0)
+
+
+def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:
+    """Volume and pairwise losses between pages and the frozen signal and text towers.
+
+    A reading tower is frozen too, since the reading stage trains it: what is left to learn is its projection, which
+    starts as the signal's. A vision transformer is trained whole.
+    """
+    model.requires_grad_(False)
+    model.image_projection.requires_grad_(True)
+    if model.reads:
+        with torch.no_grad():
+            model.image_projection.weight.copy_(model.signal_projection.weight)
+    else:
+        model.image_model.requires_grad_(True)
+    maker = TripletSamples(args.processor, known_labels(args.shards))
+
+    def batches(start: int) -> Iterable[dict[str, Tensor]]:
+        stream = BatchStream(
+            args.shards,
+            maker.sample,
+            maker.collate,
+            args.batch_size,
+            seed=args.seed,
+            start=start,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        return DataLoader(stream, batch_size=None, num_workers=args.num_workers)
+
+    def losses(wrapped: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = {name: value.to(accelerator.device) for name, value in batch.items()}
+        # The gold standard stands still: no dropout, no batch statistics.
+        for part in (model.signal_model, model.text_model):
+            part.eval()
+        output = wrapped(**batch, return_loss=True)
+        return output.loss, output.losses
+
+    run(model, Task(batches, losses), args, accelerator)
+
+
+class TripletSamples(SignalTextSamples):
+    """Makes samples of page, signal and text: the page is rendered inside the worker."""
+
+    def __init__(self, processor: Any, labels: list[str]):
+        super().__init__(processor, labels)
+        self.image_processor = processor.image_processor
+
+    def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
+        prepared = self.extractor(recording)
+        values, mask = prepared["signal_values"][0], prepared["signal_mask"][0]
+        known = np.where(mask, values, np.nan).astype(np.float32)
+        text, said = training_text(recording, rng)
+        page = render(
+            replace(recording, signal=known, sampling_rate=float(self.extractor.sampling_rate)),
+            seed=int(rng.integers(2**31)),
+            condition=str(rng.choice(list(_CONDITIONS), p=list(_CONDITIONS.values()))),
+            pixels_per_mm=float(rng.uniform(*_PIXELS_PER_MM)),
+        )
+        return {
+            "image": page.image,
+            "signal_values": isoelectric(without_wander(values, 500.0)) if mask.all() else values,
+            "signal_mask": mask,
+            "text": text,
+            "facts": self._flags(recording.labels),
+            "text_facts": self._flags(said),
+        }
+
+    def collate(self, samples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        batch = {
+            name: torch.from_numpy(np.stack([sample[name] for sample in samples]))
+            for name in ("signal_values", "signal_mask", "facts", "text_facts")
+        }
+        pages = self.image_processor([sample["image"] for sample in samples], return_tensors="pt")
+        return {**batch, **pages, **tokenized(self.tokenizer, [sample["text"] for sample in samples])}

@@ -1,0 +1,70 @@
+"""Where training data come from: Parquet files, prepared once into shards, and the simulator."""
+
+import json
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+
+from processing.records import Recording, read_parquet
+from processing.triplets import SUPERCLASS_PHRASES, labelled_parquet, prepare, scp_phrases, simulated
+
+_NOTE = "prepared.json"
+
+
+def parquet_files(paths: list[str]) -> list[Path]:
+    """Parquet files of some files and folders, in a fixed order."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        if not inside or not all(file.is_file() for file in inside):
+            raise ValueError(f"{path}: no Parquet file there; expected a file or a folder of files")
+        found += inside
+    return found
+
+
+def prepared_shards(
+    folder: Path,
+    paths: list[str],
+    *,
+    simulated_count: int = 0,
+    statements: str | None = None,
+    split: str = "train",
+    shards: int = 8,
+    seed: int = 0,
+) -> list[str]:
+    """Shards of everything asked for, written on the first call and found again on the next.
+
+    Args:
+        folder: receives the shards and a note of what they hold.
+        paths: Parquet files and folders, as `processing.triplets.labelled_parquet` reads them.
+        simulated_count: recordings of the simulator added to them.
+        statements: CSV of SCP-ECG statements, for English labels.
+    """
+    sources = parquet_files(paths)
+    wanted = {"sources": [str(path) for path in sources], "simulated": simulated_count, "seed": seed}
+    note = folder / _NOTE
+    found = json.loads(note.read_text()) if note.exists() else None
+    if found is not None and found["wanted"] != wanted:
+        raise ValueError(f"{folder} holds other data ({found['wanted']}) than asked for ({wanted}); take another --output")
+    if found is None:
+        phrases = scp_phrases(statements) if statements else None
+        recordings = chain(
+            chain.from_iterable(labelled_parquet(path, phrases) for path in sources), simulated(simulated_count, seed)
+        )
+        counts = prepare(recordings, folder, split=split, shards=shards, seed=seed)
+        note.write_text(json.dumps({"wanted": wanted, "counts": counts}, indent=1))
+        print(f"{split}: {counts}")
+    return sorted(str(path) for path in folder.glob("*.parquet"))
+
+
+def texts_of(shards: list[str]) -> Iterator[str]:
+    """Every report and every recording's labels as a sentence: what the tokenizer learns from."""
+    for path in shards:
+        for recording in read_parquet(path):
+            yield from texts_of_recording(recording)
+
+
+def texts_of_recording(recording: Recording) -> list[str]:
+    """The report, where there is one, and the labels in words."""
+    labels = ", ".join(SUPERCLASS_PHRASES.get(label, label) for label in recording.labels)
+    return [text for text in (recording.report, labels) if text]

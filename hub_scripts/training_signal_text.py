@@ -1,0 +1,165 @@
+"""Stage `signal-text`, the gold standard: signal and text towers trained together."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from scipy.stats import rankdata
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from processing.layouts import LAYOUTS
+from processing.records import Recording, read_parquet
+from processing.signal_views import isoelectric, printed_mask, training_view, without_wander
+from processing.triplets import SUPERCLASS_PHRASES, BatchStream, known_labels, label_text
+
+from .training_loop import StageArguments, Task, run
+
+_TEXT_LENGTH = 64
+_REPORT_SHARE = 0.6
+
+
+def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:
+    """Contrast of signals and texts, and masked reconstruction of the signal."""
+    model.requires_grad_(False)
+    for part in (model.signal_model, model.signal_projection, model.text_model, model.text_projection):
+        part.requires_grad_(True)
+    model.logit_scale.requires_grad_(True)
+    maker = SignalTextSamples(args.processor, known_labels(args.shards))
+
+    def batches(start: int) -> Iterable[dict[str, Tensor]]:
+        stream = BatchStream(
+            args.shards,
+            maker.sample,
+            maker.collate,
+            args.batch_size,
+            seed=args.seed,
+            start=start,
+            rank=accelerator.process_index,
+            world=accelerator.num_processes,
+        )
+        return DataLoader(stream, batch_size=None, num_workers=args.num_workers)
+
+    def losses(wrapped: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        batch = {name: value.to(accelerator.device) for name, value in batch.items()}
+        output = wrapped(**batch, return_loss=True)
+        return output.loss, output.losses
+
+    validation = [recording for path in args.validation_shards for recording in read_parquet(path)]
+    evaluate = (lambda module: evaluate_signal_text(module, args.processor, validation)) if validation else None
+    run(model, Task(batches, losses, evaluate, max(1, args.steps // 3)), args, accelerator)
+
+
+class SignalTextSamples:
+    """Makes samples and batches of recordings: a random view, a text, and what both say."""
+
+    def __init__(self, processor: Any, labels: list[str]):
+        self.extractor, self.tokenizer = processor.feature_extractor, processor.tokenizer
+        self.labels = {label: index for index, label in enumerate(labels)}
+
+    def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
+        prepared = self.extractor(recording)
+        view = training_view(prepared["signal_values"][0], prepared["signal_mask"][0], rng)
+        text, said = training_text(recording, rng)
+        return {
+            "signal_values": view.values,
+            "signal_mask": view.mask,
+            "signal_target": view.target,
+            "signal_target_weight": view.weight,
+            "text": text,
+            "facts": self._flags(recording.labels),
+            "text_facts": self._flags(said),
+        }
+
+    def _flags(self, labels: Iterable[str]) -> np.ndarray:
+        flags = np.zeros(max(1, len(self.labels)), bool)
+        flags[[self.labels[label] for label in labels]] = True
+        return flags
+
+    def collate(self, samples: list[dict[str, Any]]) -> dict[str, Tensor]:
+        batch = {
+            name: torch.from_numpy(np.stack([sample[name] for sample in samples]))
+            for name in samples[0]
+            if name != "text"
+        }
+        return {**batch, **tokenized(self.tokenizer, [sample["text"] for sample in samples])}
+
+
+def tokenized(tokenizer: Any, texts: list[str]) -> dict[str, Tensor]:
+    """`input_ids` and `attention_mask` (B, L) of some texts."""
+    encoded = tokenizer(texts, padding=True, truncation=True, max_length=_TEXT_LENGTH, return_tensors="pt")
+    return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+
+
+def training_text(recording: Recording, rng: np.random.Generator) -> tuple[str, list[str]]:
+    """A text of a recording and the labels it is known to say: its report as recorded, or some of its labels."""
+    text, said = label_text(recording.labels, rng)
+    if recording.report and (not text or rng.random() < _REPORT_SHARE):
+        return recording.report, []
+    return text or "electrocardiogram", said
+
+
+@torch.no_grad()
+def evaluate_signal_text(model: nn.Module, processor: Any, recordings: list[Recording]) -> dict[str, float]:
+    """Figures on whole recordings and on what a 3x4+1 page shows of them.
+
+    Returns:
+        `auroc_full`, `auroc_page`: zero-shot macro AUROC of the superclasses; `recall5_page`: share of reports among
+        the five nearest to their signal; `hidden_db`: signal-to-noise ratio of what the page does not show, mean over
+        recordings of the ratio over all leads.
+    """
+    recordings = [recording for recording in recordings if np.isfinite(recording.signal).all()]
+    prepared = processor.feature_extractor(recordings)
+    values = torch.from_numpy(
+        np.stack([isoelectric(without_wander(signal, 500.0)) for signal in prepared["signal_values"]])
+    )
+    page = torch.from_numpy(printed_mask(LAYOUTS["3x4+1"], values.shape[-1]))
+    full, shown, hidden_db = [], [], []
+    for part in values.split(32):
+        full.append(model.get_signal_features(part, torch.ones_like(part)))
+        weight = page.expand_as(part).float()
+        shown.append(model.get_signal_features(part, weight))
+        completed = model.signal_model.complete(part, weight)
+        error = ((completed - part) ** 2)[:, ~page].mean(1)
+        hidden_db.append(10 * torch.log10((part**2)[:, ~page].mean(1) / error))
+    signals, pages = torch.cat(full).numpy(), torch.cat(shown).numpy()
+    text = _text_features(model, processor, [recording.report or "electrocardiogram" for recording in recordings])
+    names = list(SUPERCLASS_PHRASES)
+    prompts = _text_features(model, processor, list(SUPERCLASS_PHRASES.values()))
+    truth = np.array([[name in recording.labels for name in names] for recording in recordings])
+    return {
+        "auroc_full": macro_auroc(truth, signals @ prompts.T),
+        "auroc_page": macro_auroc(truth, pages @ prompts.T),
+        "recall5_page": recall_at(pages @ text.T, [recording.report for recording in recordings], 5),
+        "hidden_db": float(torch.cat(hidden_db).mean()),
+    }
+
+
+def _text_features(model: nn.Module, processor: Any, texts: list[str]) -> np.ndarray:
+    parts = [texts[start : start + 64] for start in range(0, len(texts), 64)]
+    return torch.cat([model.get_text_features(**tokenized(processor.tokenizer, part)) for part in parts]).numpy()
+
+
+def macro_auroc(truth: np.ndarray, scores: np.ndarray) -> float:
+    """Mean area under the ROC curve over the classes that occur and do not always occur; NaN where none does.
+
+    Args:
+        truth: (rows, classes) bool.
+        scores: (rows, classes), higher for more likely.
+    """
+    areas = []
+    for positive, score in zip(truth.T, scores.T, strict=True):
+        n_positive, n_negative = positive.sum(), (~positive).sum()
+        if n_positive and n_negative:
+            ranks = rankdata(score)[positive].sum()
+            areas.append((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def recall_at(similarity: np.ndarray, texts: list[str], count: int) -> float:
+    """Share of rows whose own text, or one with the same words, is among the `count` most similar ones."""
+    nearest = np.argsort(-similarity, axis=1)[:, :count].tolist()
+    hits = [any(texts[column] == texts[row] for column in columns) for row, columns in enumerate(nearest)]
+    return float(np.mean(hits))

@@ -1,0 +1,60 @@
+"""Where strips begin and end, decided together by all strips that share an edge."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from .rectifying_ecgscan import StripColumns
+from .strips_ecgscan import FoundStrip
+
+_REACH_MM = 5.5
+_STEP_MM = 0.1
+
+
+def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
+    """Log likelihood of an edge at `expected + offsets`: absent before, present after (or the reverse)."""
+    p = np.clip(columns.presence, 0.02, 0.98)
+    step = np.log(p) - np.log(1 - p)
+    if not rising:
+        step = -step
+    cumulative = np.concatenate([[0.0], np.cumsum(step)])
+    pixel = np.interp(expected + offsets, columns.x_mm, np.arange(len(columns.x_mm)), left=0, right=len(columns.x_mm))
+    # evidence for an edge at s is the sum of what lies behind it minus what lies before it
+    return cumulative[-1] - 2 * np.interp(pixel, np.arange(len(cumulative)), cumulative)
+
+
+def _best_edge(members: list[tuple[StripColumns, float]], rising: bool) -> tuple[float, float]:
+    offsets = np.arange(-_REACH_MM, _REACH_MM + 1e-9, _STEP_MM)
+    total = np.sum([_edge_evidence(columns, expected, rising, offsets) for columns, expected in members], axis=0)
+    total = total - 0.15 * offsets**2
+    best = int(np.argmax(total))
+    return float(offsets[best]), float(total[best] - np.median(total))
+
+
+def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+    """Strips with their starts and ends moved to where the reader sees them begin and end.
+
+    Strips that begin at the same place begin together: their evidence is added, so that a row without a
+    mark follows those that have one.
+    """
+
+    def groups(edge: Callable[[FoundStrip], float]) -> list[list[int]]:
+        found: list[list[int]] = []
+        for index in sorted(range(len(strips)), key=lambda k: edge(strips[k])):
+            if found and edge(strips[index]) - edge(strips[found[-1][0]]) < 3.0:
+                found[-1].append(index)
+            else:
+                found.append([index])
+        return found
+
+    moved = list(strips)
+    for group in groups(lambda strip: strip.start_mm):
+        offset, _ = _best_edge([(columns[k], strips[k].start_mm) for k in group], rising=True)
+        for k in group:
+            moved[k] = replace(moved[k], start_mm=strips[k].start_mm + offset)
+    for group in groups(lambda strip: strip.end_mm):
+        offset, _ = _best_edge([(columns[k], strips[k].end_mm) for k in group], rising=False)
+        for k in group:
+            moved[k] = replace(moved[k], end_mm=strips[k].end_mm + offset)
+    return moved

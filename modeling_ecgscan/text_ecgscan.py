@@ -1,0 +1,41 @@
+"""The text tower: a small transformer over word pieces of a report."""
+
+import torch
+from torch import Tensor, nn
+
+from .configuration_ecgscan import ECGScanTextConfig
+from .layers_ecgscan import ECGScanLayer
+
+
+class ECGScanTextModel(nn.Module):
+    """Mean of the last hidden states over the words of a text."""
+
+    def __init__(self, config: ECGScanTextConfig):
+        super().__init__()
+        self.config = config
+        self.words = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.positions = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(
+            ECGScanLayer(
+                config, config.hidden_size, config.num_attention_heads, config.intermediate_size, config.dropout
+            )
+            for _ in range(config.num_hidden_layers)
+        )
+        self.norm = nn.LayerNorm(config.hidden_size)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """(B, hidden) from word-piece ids (B, L) and their mask (B, L); longer texts are cut at the longest position."""
+        input_ids = input_ids[:, : self.config.max_position_embeddings]
+        if attention_mask is None:
+            attention_mask = input_ids != self.config.pad_token_id
+        attention_mask = attention_mask[:, : self.config.max_position_embeddings].bool()
+        place = torch.arange(input_ids.shape[1], device=input_ids.device)
+        hidden = self.dropout(self.words(input_ids) + self.positions(place))  # (B, L, hidden)
+        for layer in self.layers:
+            hidden = layer(hidden, attention_mask[:, None, None, :])
+        kept = attention_mask[..., None].to(hidden.dtype)
+        return (self.norm(hidden) * kept).sum(1) / kept.sum(1).clamp(min=1.0)
+
+
+__all__ = ["ECGScanTextModel"]

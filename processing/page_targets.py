@@ -1,0 +1,170 @@
+"""What the locating and the reading network learn from a rendered page."""
+
+import cv2
+import numpy as np
+
+from .leads import LEADS
+from .renderer import Page
+
+LOCATE_STRIDE = 4
+SPEED_CLASSES: tuple[float, ...] = (25.0, 50.0)
+GAIN_CLASSES: tuple[float, ...] = (10.0, 5.0, 20.0)
+TILE_SHAPE: tuple[int, int] = (256, 448)
+TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
+_NODE = 16
+
+
+def letterbox(image: np.ndarray, size: tuple[int, int], quarter_turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Turn by quarters, shrink into `size` (height, width) and pad with grey.
+
+    Returns:
+        The picture and the (2, 3) affine map from its pixels to the pixels of `image`.
+    """
+    height, width = image.shape[:2]
+    turned = np.ascontiguousarray(np.rot90(image, quarter_turns))
+    scale = min(size[0] / turned.shape[0], size[1] / turned.shape[1])
+    shown = (max(1, round(turned.shape[0] * scale)), max(1, round(turned.shape[1] * scale)))
+    small = cv2.resize(turned, (shown[1], shown[0]), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    picture = np.full((*size, 3), 128, np.uint8)
+    picture[: shown[0], : shown[1]] = small
+    sx, sy = turned.shape[1] / shown[1], turned.shape[0] / shown[0]
+    upright = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
+    back = {
+        0: np.eye(3),
+        1: np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1.0]]),
+        2: np.array([[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1.0]]),
+        3: np.array([[0, 1, 0], [-1, 0, height - 1], [0, 0, 1.0]]),
+    }[quarter_turns % 4]
+    return picture, (back @ upright)[:2]
+
+
+def locate_targets(page: Page, size: tuple[int, int], quarter_turns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Picture and dense truth of one page.
+
+    Returns:
+        picture: (H, W, 3) uint8.
+        maps: (15, H/4, W/4) float32: phase sin/cos x, sin/cos y; Jacobian (4) in mm per picture pixel;
+            paper, baseline, start, end, lead index (0 none), weight of the phase, weight of the rest.
+        page_truth: (3,) int64: ECG (1), speed class, gain class.
+    """
+    picture, to_image = letterbox(page.image, size, quarter_turns)
+    rows, columns = size[0] // LOCATE_STRIDE, size[1] // LOCATE_STRIDE
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * LOCATE_STRIDE + (LOCATE_STRIDE - 1) / 2
+    pixels = np.stack([x, y, np.ones_like(x)], -1) @ to_image.T
+    height, width = page.image.shape[:2]
+    inside = (pixels[..., 0] >= 0) & (pixels[..., 0] <= width - 1) & (pixels[..., 1] >= 0) & (pixels[..., 1] <= height - 1)
+    paper = page.to_paper(pixels.reshape(-1, 2)).reshape(rows, columns, 2).astype(np.float32)
+    style = page.style
+    on_paper = inside & (paper >= 0).all(-1) & (paper <= style.page_mm).all(-1)
+    maps = np.zeros((15, rows, columns), np.float32)
+    gridded = style.grid_kind != "none" and not (style.grid_kind == "dotted" and style.grid_alpha[0] > 0.7)
+    x0, y0, x1, y1 = style.grid_box
+    in_grid = on_paper & (paper[..., 0] > x0) & (paper[..., 0] < x1) & (paper[..., 1] > y0) & (paper[..., 1] < y1)
+    turn = 2 * np.pi / 5 * (paper - np.array(style.grid_phase, np.float32))
+    maps[0], maps[1], maps[2], maps[3] = np.sin(turn[..., 0]), np.cos(turn[..., 0]), np.sin(turn[..., 1]), np.cos(turn[..., 1])
+    maps[:4] *= in_grid & gridded
+    gradient_y, gradient_x = np.gradient(paper, LOCATE_STRIDE, axis=(0, 1))
+    maps[4], maps[5], maps[6], maps[7] = gradient_x[..., 0], gradient_y[..., 0], gradient_x[..., 1], gradient_y[..., 1]
+    maps[8] = on_paper
+    _strip_maps(page, paper, on_paper, maps)
+    maps[13] = inside
+    maps[14] = on_paper
+    truth = np.array([1, SPEED_CLASSES.index(style.speed), GAIN_CLASSES.index(style.gain)])
+    return picture, maps, truth
+
+
+def _strip_maps(page: Page, paper: np.ndarray, on_paper: np.ndarray, maps: np.ndarray) -> None:
+    baselines = sorted(set(page.style.baselines_mm))
+    gap = min(np.diff(baselines), default=30.0)
+    reach = float(min(7.0, 0.45 * gap))
+    u, v = paper[..., 0], paper[..., 1]
+    for strip in page.strips:
+        near = on_paper & (np.abs(v - strip.baseline_mm) < 8.0)
+        along = (u >= strip.x_mm) & (u <= strip.x_mm + strip.width_mm)
+        maps[9] = np.maximum(maps[9], near * along * np.exp(-0.5 * ((v - strip.baseline_mm) / 1.2) ** 2))
+        band = near & (np.abs(v - strip.baseline_mm) < reach)
+        maps[10] = np.maximum(maps[10], band * np.exp(-0.5 * ((u - strip.x_mm) / 1.2) ** 2))
+        maps[11] = np.maximum(maps[11], band * np.exp(-0.5 * ((u - strip.x_mm - strip.width_mm) / 1.2) ** 2))
+        maps[12][band & along] = 1 + LEADS.index(strip.lead)
+
+
+def _tile_nodes(origin_mm: np.ndarray, turn_rad: float, px_per_mm: tuple[float, float]) -> np.ndarray:
+    """Paper millimetres (rows, columns, 2) of tile pixels at multiples of the node step."""
+    rows, columns = TILE_SHAPE[0] // _NODE + 1, TILE_SHAPE[1] // _NODE + 1
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * _NODE
+    across, down = x / px_per_mm[0], (y - TILE_SHAPE[0] / 2) / px_per_mm[1]
+    return np.stack([origin_mm[0] + across - turn_rad * down, origin_mm[1] + down + turn_rad * across], -1)
+
+
+def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A jittered tile of one strip.
+
+    Returns:
+        tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others.
+        height: (448,) float32 millimetres above the tile's middle row.
+        presence: (448,) float32 1 where the strip is printed, weight: (448,) 0 outside the picture.
+        readable: (448,) float32 1 where the height is known and inside the tile.
+    """
+    strip = page.strips[index]
+    gain_scale = min(1.0, 10.0 / page.gain)
+    px_per_mm = (TILE_PX_PER_MM[0] * float(rng.normal(1, 0.006)), TILE_PX_PER_MM[1] * gain_scale * float(rng.normal(1, 0.006)))
+    span = TILE_SHAPE[1] / px_per_mm[0]
+    low, high = strip.x_mm - rng.uniform(2, 14), strip.x_mm + strip.width_mm + rng.uniform(2, 14) - span
+    first = low if rng.random() < 0.45 or high < low else float(rng.uniform(low, high))
+    origin = np.array([first, strip.baseline_mm + rng.normal(0, 0.6) * (1 + 3 * (rng.random() < 0.1))])
+    turn = float(rng.normal(0, 0.004))
+    nodes = _tile_nodes(origin, turn, px_per_mm)
+    pixels = page.to_image(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
+    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
+    source = cv2.warpAffine(pixels, grow, (TILE_SHAPE[1], TILE_SHAPE[0]), flags=cv2.INTER_LINEAR)
+    height, width = page.image.shape[:2]
+    crop = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
+    tile = np.zeros((*TILE_SHAPE, 5), np.float32)
+    tile[..., :3] = normalise_tile(crop, outside)
+    columns = np.arange(TILE_SHAPE[1], dtype=np.float32)
+    x_mm = origin[0] + columns / px_per_mm[0]
+    rows_mm = (np.arange(TILE_SHAPE[0], dtype=np.float32) - TILE_SHAPE[0] / 2) / px_per_mm[1]
+    start, end = strip.x_mm + rng.normal(0, 1.2), strip.x_mm + strip.width_mm + rng.normal(0, 1.2)
+    tile[..., 3] = np.exp(-0.5 * (rows_mm / 1.0) ** 2)[:, None] * ((x_mm >= start) & (x_mm <= end))
+    for row, baseline in enumerate(page.style.baselines_mm):
+        offset = baseline - origin[1] + rng.normal(0, 0.5)
+        if row != strip.row and abs(offset) < 35:
+            tile[..., 4] += np.exp(-0.5 * ((rows_mm - offset) / 1.0) ** 2)[:, None]
+    truth = _trace_truth(page, index, x_mm, origin, turn, px_per_mm)
+    known = np.isfinite(truth) & (np.abs(truth) * px_per_mm[1] < TILE_SHAPE[0] / 2 - 2)
+    middle = outside[TILE_SHAPE[0] // 2 - 24 : TILE_SHAPE[0] // 2 + 24].mean(0) > 0.5
+    presence = (x_mm >= strip.x_mm) & (x_mm <= strip.x_mm + strip.width_mm)
+    return {
+        "tile": tile,
+        # in tile units: pixels at the nominal scale
+        "height": np.where(known, truth * px_per_mm[1] / TILE_PX_PER_MM[1], 0).astype(np.float32),
+        "presence": presence.astype(np.float32),
+        "weight": (~middle).astype(np.float32),
+        "readable": (known & presence & ~middle).astype(np.float32),
+    }
+
+
+def normalise_tile(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32 with the paper near 0 and ink negative; what lies outside the picture is 0."""
+    sample = crop[::4, ::4].reshape(-1, 3)
+    inside = ~outside[::4, ::4].reshape(-1)
+    paper = np.median(sample[inside], axis=0) if inside.any() else np.full(3, 255.0)
+    scaled = np.clip(crop * (2.0 / np.maximum(paper, 20.0)).astype(np.float32) - 2.0, -2.0, 1.0)
+    scaled[outside] = 0.0
+    return scaled.astype(np.float32)
+
+
+def _trace_truth(page: Page, index: int, x_mm: np.ndarray, origin: np.ndarray, turn: float, px_per_mm: tuple[float, float]) -> np.ndarray:
+    """Height of the trace above the tile's middle (mm) at every column."""
+    strip, recording = page.strips[index], page.recording
+    rate = recording.sampling_rate
+    first, last = round(strip.start_s * rate), min(round(strip.end_s * rate) + 1, recording.signal.shape[1])
+    values = recording.signal[LEADS.index(strip.lead), first:last]
+    x = strip.x_of(np.arange(first, last) / rate)
+    up = origin[1] - (strip.baseline_mm - values * page.gain)
+    # the tile is turned by a small angle about its origin
+    x_tile = x - turn * up
+    up_tile = up + turn * (x - origin[0])
+    truth = np.interp(x_mm, x_tile, up_tile, left=np.nan, right=np.nan)
+    return truth

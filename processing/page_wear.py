@@ -1,0 +1,153 @@
+"""What light, camera, copier and time do to the picture of a page; nothing here moves a point."""
+
+import cv2
+import numpy as np
+
+from .page_warp import Warp
+
+
+def _noise_field(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
+    """Smooth random field of about unit spread over an image of `size`."""
+    coarse = rng.normal(0, 1, (max(2, cells[0]), max(2, cells[1]))).astype(np.float32)
+    return cv2.resize(coarse, (size[1], size[0]), interpolation=cv2.INTER_CUBIC)
+
+
+def table(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """uint8 RGB picture of what the page lies on: wood, cloth, stone or a plain desk."""
+    small = (max(8, size[0] // 4), max(8, size[1] // 4))
+    kind = rng.choice(["wood", "plain", "cloth", "dark"], p=[0.45, 0.25, 0.15, 0.15])
+    base = {
+        "wood": rng.uniform((70, 45, 25), (200, 160, 120)),
+        "plain": np.full(3, rng.uniform(30, 235)) + rng.normal(0, 12, 3),
+        "cloth": rng.uniform(20, 220, 3),
+        "dark": np.full(3, rng.uniform(8, 50)) + rng.normal(0, 4, 3),
+    }[str(kind)]
+    field = 8 * _noise_field(rng, small, (4, 5))
+    if kind == "wood":
+        across = (int(rng.integers(40, 140)), int(rng.integers(2, 6)))
+        field = field + rng.uniform(6, 22) * _noise_field(rng, small, across if rng.random() < 0.5 else across[::-1])
+    if kind in ("cloth", "dark"):
+        field = field + rng.uniform(2, 10) * rng.normal(0, 1, small).astype(np.float32)
+    picture = np.clip(base[None, None] + field[..., None] * (0.6 + 0.4 * base / 255.0), 0, 255).astype(np.uint8)
+    return cv2.resize(picture, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def _light(rng: np.random.Generator, warp: Warp, strength: float) -> np.ndarray:
+    """(rows, columns, 3) brightness at the nodes: uneven light, colour of the lamp, soft shadows, glare."""
+    size = warp.shade.shape
+    y, x = np.mgrid[0 : size[0], 0 : size[1]].astype(np.float32)
+    x, y = x / size[1] - 0.5, y / size[0] - 0.5
+    angle = rng.uniform(0, 2 * np.pi)
+    level = 1.0 + strength * rng.uniform(0, 0.5) * (x * np.cos(angle) + y * np.sin(angle))
+    level += strength * 0.05 * _noise_field(rng, size, (3, 4))
+    if rng.random() < 0.4 * strength:
+        corners = rng.uniform(-0.7, 0.7, (int(rng.integers(3, 7)), 2)) * rng.uniform(0.4, 1.0) + rng.uniform(-0.6, 0.6, 2)
+        shadow = np.zeros(size, np.float32)
+        points = ((corners + 0.5) * (size[1], size[0])).astype(np.int32)
+        cv2.fillPoly(shadow, [cv2.convexHull(points)], 1.0)
+        level *= 1.0 - rng.uniform(0.1, 0.55) * cv2.GaussianBlur(shadow, (0, 0), float(rng.uniform(1.5, 25)))
+    level = level * warp.shade
+    colour = 1.0 + strength * rng.normal(0, 0.07, 3)
+    light = level[..., None] * colour[None, None].astype(np.float32)
+    if rng.random() < 0.15 * strength:
+        centre, spread = rng.uniform(-0.5, 0.5, 2), rng.uniform(0.03, 0.15)
+        light += rng.uniform(0.1, 0.6) * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / spread**2)[..., None]
+    exposure = rng.uniform(0.45, 1.08) if strength > 0.7 and rng.random() < 0.5 else rng.uniform(0.85, 1.05)
+    return np.clip(light * exposure, 0.05, 1.7).astype(np.float32)
+
+
+def _tone(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
+    """Gamma and contrast of camera or scanner."""
+    gamma, low, high = float(np.exp(rng.normal(0, 0.2 * strength))), rng.uniform(0, 30) * strength, 255 - rng.uniform(0, 30) * strength
+    curve = low + (high - low) * (np.arange(256) / 255.0) ** gamma
+    return cv2.LUT(image, np.clip(curve, 0, 255).astype(np.uint8))
+
+
+def _blur(rng: np.random.Generator, image: np.ndarray, pixels: float) -> np.ndarray:
+    if rng.random() < 0.25:
+        length = max(2, int(rng.uniform(2, 2 + 2.5 * pixels)))
+        kernel = np.zeros((length, length), np.float32)
+        angle = rng.uniform(0, np.pi)
+        half = (length - 1) / 2
+        ends = [(half - half * np.cos(angle), half - half * np.sin(angle)), (half + half * np.cos(angle), half + half * np.sin(angle))]
+        cv2.line(kernel, *(tuple(int(round(c)) for c in end) for end in ends), 1.0)  # type: ignore[call-overload]
+        return cv2.filter2D(image, -1, kernel / kernel.sum())
+    sigma = rng.uniform(0.25, 0.25 + pixels)
+    return cv2.GaussianBlur(image, (0, 0), float(sigma)) if sigma > 0.3 else image
+
+
+_GRAIN = np.random.default_rng(0).normal(0, 1, (1100, 1100, 3)).astype(np.float32)
+
+
+def _grain(rng: np.random.Generator, image: np.ndarray, spread: float) -> np.ndarray:
+    """Sensor noise cut from a fixed sheet of grain at a random place."""
+    repeats = (image.shape[0] // 800 + 1, image.shape[1] // 800 + 1)
+    y, x = rng.integers(0, 300, 2)
+    grey = rng.random() < 0.4
+    sheet = _GRAIN[y : y + 800, x : x + 800, : 1 if grey else 3] * np.float32(spread)
+    sheet = np.tile(sheet, (*repeats, 1))[: image.shape[0], : image.shape[1]]
+    if grey:
+        sheet = cv2.merge([np.ascontiguousarray(sheet[..., 0])] * 3)
+    return cv2.add(image, sheet, dtype=cv2.CV_8U)
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """The picture after JPEG at a quality."""
+    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def _copy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """A black-and-white or grey copy."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    if rng.random() < 0.45:
+        soft = cv2.GaussianBlur(grey, (0, 0), 12)
+        offset = rng.uniform(8, 45)
+        contrast = rng.uniform(3, 15)
+        grey = np.clip(255 - contrast * np.clip(soft.astype(np.float32) - offset - grey, 0, 255), 0, 255).astype(np.uint8)
+        if rng.random() < 0.5:
+            _, grey = cv2.threshold(grey, int(rng.integers(90, 190)), 255, cv2.THRESH_BINARY)
+    return cv2.merge([grey] * 3)
+
+
+def _stains(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    """Coffee, water or mould: a few soft coloured blots."""
+    size = image.shape[:2]
+    for _ in range(int(rng.integers(1, 4))):
+        blot = np.zeros((size[0] // 8 + 1, size[1] // 8 + 1), np.float32)
+        centre = (int(rng.uniform(0, blot.shape[1])), int(rng.uniform(0, blot.shape[0])))
+        cv2.circle(blot, centre, int(rng.uniform(3, 25)), 1.0, -1 if rng.random() < 0.6 else 2)
+        blot = cv2.GaussianBlur(blot, (0, 0), float(rng.uniform(0.8, 4)))
+        mask = cv2.resize(blot, (size[1], size[0]))[..., None] * rng.uniform(0.1, 0.4)
+        image = (image * (1 - mask * (1 - rng.uniform(0.3, 0.9, 3)))).astype(np.uint8)
+    return image
+
+
+def wear_scan(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
+    """A flatbed scan or copy of the page."""
+    image = cv2.multiply(image, warp.full(_light(rng, warp, 0.35)), dtype=cv2.CV_8U)
+    if rng.random() < 0.12:
+        image = _stains(rng, image)
+    if rng.random() < 0.6:
+        image = _blur(rng, image, 0.12 * pixels_per_mm)
+    image = _tone(rng, image, 0.8)
+    if rng.random() < 0.35:
+        image = _copy(rng, image)
+    if rng.random() < 0.6:
+        image = _grain(rng, image, float(rng.uniform(1, 9)))
+    return jpeg(image, int(rng.integers(45, 97))) if rng.random() < 0.8 else image
+
+
+def wear_photo(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
+    """A phone photo of the page."""
+    image = cv2.multiply(image, warp.full(_light(rng, warp, 1.0)), dtype=cv2.CV_8U)
+    if rng.random() < 0.1:
+        image = _stains(rng, image)
+    if rng.random() < 0.8:
+        image = _blur(rng, image, 0.2 * pixels_per_mm)
+    image = _tone(rng, image, 1.0)
+    if rng.random() < 0.08:
+        image = _copy(rng, image)
+    if rng.random() < 0.85:
+        image = _grain(rng, image, float(rng.uniform(1, 12)))
+    return jpeg(image, int(rng.integers(35, 96))) if rng.random() < 0.9 else image

@@ -1,0 +1,142 @@
+"""Recording to page: drawn, photographed and worn, with the place of every lead and moment known exactly."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .layouts import Layout
+from .page_drawing import Strip, draw_page
+from .page_style import PageStyle, sample_style
+from .page_warp import Warp, flat_warp, sample_warp
+from .page_wear import table, wear_photo, wear_scan
+from .records import Recording
+
+CONDITIONS: tuple[str, ...] = ("clean", "scan", "photo")
+
+
+@dataclass
+class Page:
+    """A rendered page and its truth.
+
+    Attributes:
+        image: (height, width, 3) uint8 RGB.
+        strips: what is printed where, in millimetres on paper.
+        warp: exact map between image pixels and paper millimetres.
+    """
+
+    image: np.ndarray
+    strips: list[Strip]
+    style: PageStyle
+    warp: Warp
+    recording: Recording
+    condition: str
+
+    @property
+    def layout(self) -> Layout:
+        return self.style.layout
+
+    @property
+    def speed(self) -> float:
+        return self.style.speed
+
+    @property
+    def gain(self) -> float:
+        return self.style.gain
+
+    def to_image(self, points_mm: np.ndarray) -> np.ndarray:
+        """(N, 2) image pixels of (N, 2) places on paper in millimetres."""
+        return self.warp.to_image(points_mm)
+
+    def to_paper(self, points_px: np.ndarray) -> np.ndarray:
+        """(N, 2) places on paper in millimetres of (N, 2) image pixels."""
+        return self.warp.to_paper(points_px)
+
+    def printed(self) -> dict[str, list[float]]:
+        """Printed part of the recording per lead, `{lead: [start_s, end_s]}`; of two strips the longer one."""
+        longest: dict[str, list[float]] = {}
+        for strip in self.strips:
+            best = longest.get(strip.lead)
+            if best is None or strip.end_s - strip.start_s > best[1] - best[0]:
+                longest[strip.lead] = [strip.start_s, strip.end_s]
+        return longest
+
+
+def _turn(rng: np.random.Generator, condition: str) -> float:
+    if condition == "scan":
+        quarter = 90.0 * rng.integers(0, 4) if rng.random() < 0.12 else 0.0
+        return float(quarter + rng.normal(0, 1.2))
+    share = rng.random()
+    if share < 0.12:
+        return float(rng.uniform(-180, 180))
+    quarter = 90.0 * rng.integers(0, 4) if share < 0.24 else 0.0
+    return float(quarter + rng.normal(0, 9))
+
+
+def render(
+    recording: Recording,
+    *,
+    seed: int,
+    layout: str | None = None,
+    condition: str = "clean",
+    columns: str = "sequential",
+    rhythm: tuple[str, ...] | None = None,
+    speed: float | None = None,
+    gain: float | None = None,
+    pixels_per_mm: float | None = None,
+    turn_deg: float | None = None,
+) -> Page:
+    """Render one page of a recording; what is not given is drawn from the seed.
+
+    Args:
+        recording: 12 leads in millivolts.
+        seed: the same seed and arguments give the same pixels.
+        layout: a name out of `processing.layouts.LAYOUTS`.
+        condition: "clean" (as drawn), "scan" or "photo".
+        columns: "sequential" or "simultaneous".
+        rhythm: leads of the rhythm strips.
+        speed: paper speed in mm/s.
+        gain: mm/mV.
+        pixels_per_mm: resolution in the middle of the picture.
+        turn_deg: rotation of the page in the picture.
+
+    Raises:
+        ValueError: for an unknown layout or condition.
+    """
+    if condition not in CONDITIONS:
+        raise ValueError(f"condition {condition!r} is unknown; expected one of {', '.join(CONDITIONS)}")
+    rng = np.random.default_rng(seed)
+    style = sample_style(
+        rng,
+        layout=layout,
+        rhythm=rhythm,
+        columns=columns,
+        speed=speed,
+        gain=gain,
+        pixels_per_mm=pixels_per_mm,
+        duration_s=recording.duration_s,
+    )
+    flat, strips = draw_page(style, recording, rng)
+    if condition == "clean":
+        return Page(flat, strips, style, flat_warp(style.page_mm, style.pixels_per_mm), recording, condition)
+    warp = sample_warp(
+        rng,
+        style.page_mm,
+        _corners(strips),
+        condition=condition,
+        turn_deg=_turn(rng, condition) if turn_deg is None else turn_deg,
+        pixels_per_mm=style.pixels_per_mm * float(rng.uniform(0.75, 1.1)),
+    )
+    source = warp.pixel_map(style.pixels_per_mm)
+    backdrop = table(rng, warp.size) if condition == "photo" else np.full((*warp.size, 3), 255 if rng.random() < 0.7 else 40, np.uint8)
+    image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)
+    wear = wear_photo if condition == "photo" else wear_scan
+    return Page(wear(rng, image, warp, style.pixels_per_mm), strips, style, warp, recording, condition)
+
+
+def _corners(strips: list[Strip]) -> np.ndarray:
+    """Corners of the area that holds all strips, with room for their waves."""
+    left = min(strip.x_mm for strip in strips) - 2
+    right = max(strip.x_mm + strip.width_mm for strip in strips) + 2
+    top, bottom = min(s.baseline_mm for s in strips) - 12, max(s.baseline_mm for s in strips) + 8
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])

@@ -1,0 +1,132 @@
+"""The repository keeps its own promises: files, imports, pins, names and what the README says."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+PACKAGES = ("processing", "modeling_ecgscan", "hub_scripts")
+FLAT_PACKAGES = ("processing", "modeling_ecgscan")
+COMMANDS = {"read", "render", "embed", "benchmark"}
+
+
+def _imports(path):
+    """(level, module) of every import statement of a file, those inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or ""
+        elif isinstance(node, ast.Import):
+            for name in node.names:
+                yield 0, name.name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "pyproject.toml",
+        "constraints.txt",
+        "Makefile",
+        "LICENSE",
+        "CITATION.cff",
+        "CHANGELOG.md",
+        ".ci/run",
+        "train.py",
+    ],
+)
+def test_the_top_level_is_complete(repository, name):
+    assert (repository / name).stat().st_size > 0
+
+
+@pytest.mark.parametrize("package", FLAT_PACKAGES)
+def test_what_a_checkpoint_carries_imports_siblings_only(repository, package):
+    forbidden = {"hub_scripts", "train", "spaces_demo", *FLAT_PACKAGES}
+    for path in (repository / package).glob("*.py"):
+        for level, module in _imports(path):
+            assert not (level == 0 and module.split(".")[0] in forbidden), f"{path.name} imports {module}"
+            assert level < 2, f"{path.name} imports from above its folder"
+            if level and path.name.endswith("_ecgscan.py"):
+                assert module, f"{path.name}: the Hub copies only what `from .sibling import X` names"
+                assert "." not in module, f"{path.name} imports from the nested {module}"
+
+
+@pytest.mark.parametrize("package", FLAT_PACKAGES)
+def test_flat_packages_have_no_folders(repository, package):
+    assert not [path for path in (repository / package).iterdir() if path.is_dir() and path.name != "__pycache__"]
+
+
+def test_every_dependency_is_bounded_and_pinned_within_its_bounds(repository):
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = (repository / "constraints.txt").read_text(encoding="utf-8").split()
+    pins = {name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in lines)}
+    extras = project["optional-dependencies"]
+    for text in [*project["dependencies"], *extras["demo"], *extras["dev"]]:
+        requirement = Requirement(text)
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert operators == {">=", "<"}, text
+        pinned = pins[requirement.name.lower().replace("_", "-")]
+        assert Version(pinned) in requirement.specifier, text
+
+
+def test_every_imported_distribution_is_declared(repository):
+    import_names = {"cv2": "opencv-python-headless", "PIL": "pillow", "pillow_heif": "pillow-heif"}
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {Requirement(text).name.lower().replace("_", "-") for text in project["dependencies"]}
+    for package in PACKAGES:
+        for path in (repository / package).glob("*.py"):
+            for level, module in _imports(path):
+                top = module.split(".")[0]
+                if level or top in sys.stdlib_module_names or top in (*PACKAGES, "__future__"):
+                    continue
+                assert import_names.get(top, top).lower().replace("_", "-") in declared, f"{path.name} imports {top}"
+
+
+def test_lead_order_is_the_same_in_both_packages():
+    from modeling_ecgscan.configuration_ecgscan import LEAD_NAMES
+    from processing.leads import LEADS
+
+    assert list(LEADS) == list(LEAD_NAMES)
+
+
+def test_the_makefile_has_its_targets(repository):
+    text = (repository / "Makefile").read_text(encoding="utf-8")
+    for target in ("setup", "demo", "test", "lint", "train-smoke"):
+        assert re.search(rf"^{target}:", text, re.M), target
+
+
+def test_the_readme_names_only_commands_that_exist(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^ecgscan ([a-z]+)", text, re.M))
+    assert named == COMMANDS
+
+
+def test_the_readme_shows_files_that_exist(repository):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
+        if not link.startswith("ecgscan/"):
+            assert (repository / link).is_file(), link
+
+
+def test_the_python_of_the_readme_runs(repository, checkpoint):
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, timeout=300)
+
+
+def test_no_file_is_longer_than_fits_in_a_head(repository):
+    for package in (*PACKAGES, "tests"):
+        for path in (repository / package).glob("*.py"):
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, path.name
+
+
+@pytest.mark.parametrize("command", [[], ["read"], ["render"], ["embed"], ["benchmark"], ["benchmark", "reading"]])
+def test_help_is_quick_to_import_and_says_what_the_command_does(command):
+    code = "import sys; from hub_scripts.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
+    run = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert "Usage" in run.stdout

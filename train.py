@@ -1,0 +1,139 @@
+"""Trains ECG-Scan in stages: `signal-text` (gold standard), `read` (locate and read), `align`.
+
+Without arguments it trains the `tiny` preset on simulated recordings in about five minutes and writes a checkpoint
+to `runs/tiny/checkpoint`. On several processes: `accelerate launch train.py ...` or `torchrun ... train.py ...`.
+"""
+
+import argparse
+from importlib import import_module
+from pathlib import Path
+
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.utils import set_seed
+
+from hub_scripts.checkpoint import save_checkpoint
+from hub_scripts.training_data import prepared_shards, texts_of
+from hub_scripts.training_loop import StageArguments
+from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
+from modeling_ecgscan.modeling_ecgscan import ECGScanModel
+from processing.feature_extraction_ecgscan import ECGScanFeatureExtractor
+from processing.image_processing_ecgscan import ECGScanImageProcessor
+from processing.processing_ecgscan import ECGScanProcessor
+from processing.tokenization_ecgscan import train_tokenizer
+
+# Steps, batch size and learning rate of each stage, by preset.
+DEFAULTS = {
+    "tiny": {"signal-text": (120, 32, 2e-3), "read": (150, 8, 2e-3), "align": (20, 8, 1e-3)},
+    "base": {"signal-text": (1000, 64, 1e-3), "read": (20000, 8, 1e-3), "align": (300, 16, 1e-3)},
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--preset", choices=sorted(DEFAULTS), default="tiny", help="size of a new model")
+    parser.add_argument("--architecture", choices=["reader", "vit"], default="reader", help="image tower")
+    parser.add_argument("--checkpoint", help="start from this checkpoint instead of random weights")
+    parser.add_argument("--stages", default="signal-text,read,align", help="one stage or several, in order")
+    parser.add_argument("--data", nargs="*", default=[], help="Parquet files or folders of training recordings")
+    parser.add_argument("--validation", nargs="*", default=[], help="Parquet files or folders to validate on")
+    parser.add_argument("--statements", help="CSV of SCP-ECG statements, for English labels")
+    parser.add_argument("--simulated", type=int, help="simulated recordings to add (default: 500 without --data)")
+    parser.add_argument("--output", type=Path, help="folder of the run (default: runs/<preset>)")
+    parser.add_argument("--steps", help="steps of each stage, comma-separated")
+    parser.add_argument("--batch-size", help="rows per step and process of each stage, comma-separated")
+    parser.add_argument("--learning-rate", help="highest learning rate of each stage, comma-separated")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--num-workers", type=int, default=1, help="processes that make samples, per training process")
+    parser.add_argument("--mixed-precision", choices=["no", "bf16"], default="bf16")
+    parser.add_argument("--checkpoint-minutes", type=float, default=5.0, help="time between two saved states")
+    parser.add_argument("--resume", action="store_true", help="go on where the run in --output was stopped")
+    args = parser.parse_args(arguments)
+    args.output = args.output or Path("runs") / args.preset
+    args.stages = args.stages.split(",")
+    unknown = sorted(set(args.stages) - set(DEFAULTS["tiny"]))
+    if unknown:
+        parser.error(f"unknown stages {unknown}; expected some of {list(DEFAULTS['tiny'])}")
+    for name in ("steps", "batch_size", "learning_rate"):
+        given = getattr(args, name)
+        if given is not None and len(given.split(",")) != len(args.stages):
+            parser.error(f"--{name.replace('_', '-')} needs one value per stage ({len(args.stages)}), got {given!r}")
+    return args
+
+
+def stage_arguments(args: argparse.Namespace, index: int, shards: list[str], validation: list[str], processor) -> StageArguments:
+    """Settings of the stage at a place of the list: given ones, else those of the preset."""
+    name = args.stages[index]
+    steps, batch_size, rate = DEFAULTS[args.preset][name]
+    return StageArguments(
+        name=name,
+        output=args.output,
+        shards=shards,
+        validation_shards=validation,
+        steps=int(args.steps.split(",")[index]) if args.steps else steps,
+        batch_size=int(args.batch_size.split(",")[index]) if args.batch_size else batch_size,
+        learning_rate=float(args.learning_rate.split(",")[index]) if args.learning_rate else rate,
+        processor=processor,
+        seed=args.seed,
+        num_workers=args.num_workers,
+        checkpoint_minutes=args.checkpoint_minutes,
+        resume=args.resume,
+    )
+
+
+def build(args: argparse.Namespace, shards: list[str]) -> tuple[ECGScanModel, ECGScanProcessor]:
+    """Model and processor, new or from a checkpoint."""
+    if args.checkpoint:
+        processor = ECGScanProcessor.from_pretrained(args.checkpoint)
+        return ECGScanModel.from_pretrained(args.checkpoint, dtype="float32"), processor
+    config = ECGScanConfig.tiny() if args.preset == "tiny" else ECGScanConfig.base()
+    config.image_config.architecture = args.architecture
+    text = config.text_config
+    processor = ECGScanProcessor(
+        ECGScanImageProcessor(),
+        ECGScanFeatureExtractor(),
+        train_tokenizer(texts_of(shards), text.vocab_size, text.max_position_embeddings),
+    )
+    return ECGScanModel(config), processor
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    args = parse(arguments)
+    if args.output.exists() and any(args.output.iterdir()) and not args.resume:
+        raise SystemExit(f"{args.output} is not empty: add --resume to go on with that run, or take another --output")
+    set_seed(args.seed)
+    accelerator = Accelerator(
+        mixed_precision=args.mixed_precision,
+        log_with="tensorboard",
+        project_dir=str(args.output),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    accelerator.init_trackers("tensorboard")
+    count = args.simulated if args.simulated is not None else (0 if args.data else 500)
+    with accelerator.main_process_first():
+        shards = prepared_shards(
+            args.output / "data" / "train", args.data, simulated_count=count, statements=args.statements, seed=args.seed
+        )
+        validation = prepared_shards(
+            args.output / "data" / "validation",
+            args.validation,
+            simulated_count=0 if args.validation else 60,
+            statements=args.statements,
+            split="validation",
+            shards=1,
+            seed=args.seed + 1,
+        )
+    model, processor = build(args, shards)
+    for index, name in enumerate(args.stages):
+        stage = import_module(f"hub_scripts.training_{name.replace('-', '_')}").stage
+        stage(model, stage_arguments(args, index, shards, validation, processor), accelerator)
+        if accelerator.is_main_process:
+            save_checkpoint(model, processor, args.output / "checkpoint")
+    accelerator.end_training()
+    print(f"checkpoint: {args.output / 'checkpoint'}")
+    return args.output / "checkpoint"
+
+
+if __name__ == "__main__":
+    main()
