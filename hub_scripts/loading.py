@@ -111,7 +111,11 @@ def _check_files(folder: Path) -> None:
 def _load_model(name: str) -> Any:
     import torch
     from transformers import AutoModel
+    from transformers.utils import logging
 
+    # Standard error is for our own lines: what is wrong with a checkpoint is said below.
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     try:
         model, report = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except Exception as error:

@@ -192,13 +192,12 @@ def prepare_folder(out: Path) -> None:
 
 
 def check_targets(tasks: list[Task], summary: Summary, out: Path) -> None:
-    """Refuses to write over a file that no earlier run wrote: it may be an input, or the truth beside it."""
-    ours = {row.output for row in summary.rows.values()}
+    """Refuses to write over an input, or over anything in a folder that is not this command's yet."""
+    inputs = {task.file.resolve() for task in tasks}
+    foreign = not summary.path.exists()
     for task in tasks:
-        if task.name in ours:
-            continue
         for path in outputs_of(out / task.name):
-            if path.exists():
+            if path.resolve() in inputs or (foreign and path.exists()):
                 raise UsageError(f"{path}: exists and was not written by an earlier run; choose another --out")
 
 

@@ -8,13 +8,13 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from processing.not_ecg import draw_not_ecg
-from processing.page_targets import locate_targets, reading_tile
+from processing.page_targets import close_up, letterbox, locate_targets, picture_of, reading_tile
 from processing.records import Recording
 from processing.renderer import Page, render
 
+FIND_SIZE: tuple[int, int] = (384, 384)
 LOCATE_SIZE: tuple[int, int] = (576, 768)
 CONDITION_SHARES: dict[str, float] = {"clean": 0.2, "scan": 0.27, "photo": 0.53}
-NOT_ECG_SHARE = 0.1
 
 
 class PageStream(IterableDataset):
@@ -51,33 +51,37 @@ class PageStream(IterableDataset):
         )
 
 
-class LocateStream(PageStream):
-    """Pictures of whole pages with dense truth; a share of them holds no ECG."""
+class FindStream(PageStream):
+    """Small pictures of whole pages, any way up, with dense truth; a share of them holds no ECG."""
+
+    size, pixels_per_mm, empty_share = FIND_SIZE, (1.9, 2.8), 0.15
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         for rng in self.seeds():
-            if rng.random() < NOT_ECG_SHARE:
-                yield self._empty(rng)
-                continue
-            page = self.page(rng, (3.4, 5.0))
-            portrait = page.image.shape[0] > page.image.shape[1]
-            picture, maps, truth = locate_targets(page, LOCATE_SIZE, int(rng.choice([1, 3])) if portrait else 0)
-            yield {
-                "picture": torch.from_numpy(picture),
-                "maps": torch.from_numpy(maps),
-                "page": torch.from_numpy(truth),
-            }
+            if rng.random() < self.empty_share:
+                picture, maps, truth = self._empty(rng)
+            else:
+                page = self.page(rng, self.pixels_per_mm)
+                picture, maps, truth = locate_targets(page, self.size, self.view(page, rng))
+            yield {"picture": torch.from_numpy(picture), "maps": torch.from_numpy(maps), "page": torch.from_numpy(truth)}
 
-    @staticmethod
-    def _empty(rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    def view(self, page: Page, rng: np.random.Generator) -> np.ndarray:
+        """Affine map of the picture to take of a page."""
+        return letterbox(page.image, self.size)
+
+    def _empty(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         image = draw_not_ecg(rng)
-        picture = cv2.resize(image, LOCATE_SIZE[::-1], interpolation=cv2.INTER_AREA)
-        maps = np.zeros((15, LOCATE_SIZE[0] // 4, LOCATE_SIZE[1] // 4), np.float32)
-        return {
-            "picture": torch.from_numpy(picture),
-            "maps": torch.from_numpy(maps),
-            "page": torch.zeros(3, dtype=torch.int64),
-        }
+        maps = np.zeros((15, self.size[0] // 4, self.size[1] // 4), np.float32)
+        return picture_of(image, letterbox(image, self.size), self.size), maps, np.zeros(3, np.int64)
+
+
+class LocateStream(FindStream):
+    """Close-ups of the strips, roughly upright, as the first look leaves them."""
+
+    size, pixels_per_mm, empty_share = LOCATE_SIZE, (3.2, 5.0), 0.04
+
+    def view(self, page: Page, rng: np.random.Generator) -> np.ndarray:
+        return close_up(page, self.size, rng)
 
 
 class TileStream(PageStream):

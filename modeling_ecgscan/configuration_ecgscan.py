@@ -12,16 +12,27 @@ _COLUMNS = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", 
 _PAIRS = [["I", "V1"], ["II", "V2"], ["III", "V3"], ["aVR", "V4"], ["aVL", "V5"], ["aVF", "V6"]]
 
 
+_CABRERA = ["aVL", "I", "aVR", "II", "aVF", "III"]
+
+
 def _default_layouts() -> dict[str, list[list[str]]]:
     return {
         "3x4": _COLUMNS,
         "3x4+1": [*_COLUMNS, ["II"]],
+        "3x4+2": [*_COLUMNS, ["V1"], ["II"]],
         "3x4+3": [*_COLUMNS, ["V1"], ["II"], ["V5"]],
         "6x2": _PAIRS,
         "6x2+1": [*_PAIRS, ["II"]],
         "12x1": [[lead] for lead in LEAD_NAMES],
         "6x1-limb": [[lead] for lead in LEAD_NAMES[:6]],
         "6x1-chest": [[lead] for lead in LEAD_NAMES[6:]],
+        "6x2-cabrera": [list(pair) for pair in zip(_CABRERA, LEAD_NAMES[6:], strict=True)],
+        "12x1-cabrera": [[lead] for lead in (*_CABRERA, *LEAD_NAMES[6:])],
+        "4x3": [LEAD_NAMES[:3], LEAD_NAMES[3:6], LEAD_NAMES[6:9], LEAD_NAMES[9:]],
+        "2x6": [LEAD_NAMES[:6], LEAD_NAMES[6:]],
+        "3x2-chest": [row[2:] for row in _COLUMNS],
+        "3x2-limb": [row[:2] for row in _COLUMNS],
+        "3x1": [["I"], ["II"], ["III"]],
     }
 
 
@@ -48,10 +59,10 @@ class ECGScanImageConfig(PreTrainedConfig):
 
     architecture: str = "reader"
     locate_side: int = 768
-    locate_widths: list[int] = field(default_factory=lambda: [48, 80, 128, 160])
+    locate_widths: list[int] = field(default_factory=lambda: [40, 64, 112, 160])
     locate_depths: list[int] = field(default_factory=lambda: [1, 2, 2, 2])
     read_widths: list[int] = field(default_factory=lambda: [64, 128, 192])
-    read_depths: list[int] = field(default_factory=lambda: [2, 3, 3])
+    read_depths: list[int] = field(default_factory=lambda: [1, 2, 3])
     calibration: dict[str, Any] = field(default_factory=dict)
     layouts: dict[str, list[list[str]]] = field(default_factory=_default_layouts)
     image_size: int = 384

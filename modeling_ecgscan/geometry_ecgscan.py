@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import cv2
 import numpy as np
 
 GRID_MM = 5.0
@@ -130,6 +129,7 @@ class PageGeometry:
     amplitude: np.ndarray
     residual_mm: float
     to_image: np.ndarray
+    _spline: list[np.ndarray] | None = None
 
     def px_per_mm(self) -> float:
         """Image pixels per millimetre in the middle of the picture."""
@@ -142,6 +142,13 @@ class PageGeometry:
         cells = self._cells_of(points_mm)
         picture = cells * CELL_PX + (CELL_PX - 1) / 2
         return picture @ self.to_image[:, :2].T + self.to_image[:, 2]
+
+    def _coefficients(self) -> list[np.ndarray]:
+        from scipy.ndimage import spline_filter
+
+        if self._spline is None:
+            self._spline = [spline_filter(self.paper[..., axis], order=3, mode="mirror") for axis in (0, 1)]
+        return self._spline
 
     def _cells_of(self, points_mm: np.ndarray) -> np.ndarray:
         rows, columns = self.paper.shape[:2]
@@ -160,12 +167,14 @@ class PageGeometry:
 
     def paper_at(self, cells: np.ndarray) -> np.ndarray:
         """(N, 2) millimetres at fractional cells, cubic inside, continued linearly outside."""
+        from scipy.ndimage import map_coordinates
+
         rows, columns = self.paper.shape[:2]
         inside = np.clip(cells, 0, (columns - 1.0, rows - 1.0))
-        values = cv2.remap(self.paper.astype(np.float32), inside[:, None].astype(np.float32), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)[:, 0]
+        values = np.stack([map_coordinates(part, inside.T[::-1], order=3, prefilter=False, mode="mirror") for part in self._coefficients()], 1)
         beyond = cells - inside
         if not beyond.any():
-            return values.astype(np.float64)
+            return values
         edge_x = np.median(np.diff(self.paper, axis=1), axis=(0, 1))
         edge_y = np.median(np.diff(self.paper, axis=0), axis=(0, 1))
         return values + beyond[:, :1] * edge_x + beyond[:, 1:] * edge_y

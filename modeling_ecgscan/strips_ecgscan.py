@@ -117,14 +117,13 @@ def _template_score(evidence: list[RowEvidence], rows: list[list[str]], n_column
     """Best score of a layout with its left edge and column width."""
     low = evidence[0].origin_mm
     span = len(evidence[0].log_lead) * _BIN_MM
-    left = np.arange(low - 3, low + span * 0.7, 1.5)
-    width = np.arange(22.0, span + 4, 1.5) / n_columns if n_columns > 1 else np.arange(40.0, span + 4, 1.5)
-    width = width[width * n_columns > 40]
+    left = np.arange(low - 3, low + span * 0.7, 2.5)
+    width = np.arange(40.0, span + 4, 2.5) / n_columns
     lefts, widths = (a.ravel() for a in np.meshgrid(left, width, indexing="ij"))
     score = _score_at(evidence, rows, n_columns, lefts, widths)
     best = int(np.argmax(score))
-    fine_left = lefts[best] + np.arange(-2, 2.01, 0.25)
-    fine_width = widths[best] + np.arange(-2, 2.01, 0.25) / max(1, n_columns / 2)
+    fine_left = lefts[best] + np.arange(-3, 3.01, 0.3)
+    fine_width = widths[best] + np.arange(-3, 3.01, 0.3) / max(1, n_columns / 2)
     lefts, widths = (a.ravel() for a in np.meshgrid(fine_left, fine_width, indexing="ij"))
     score = _score_at(evidence, rows, n_columns, lefts, widths)
     best = int(np.argmax(score))
@@ -184,7 +183,7 @@ def decode_layout(evidence: list[RowEvidence], layouts: dict[str, list[list[str]
     best: tuple[float, str, int, list[list[str]], float, float] | None = None
     for name, rows in layouts.items():
         count = len(rows)
-        if count > len(evidence):
+        if not len(evidence) - 2 <= count <= len(evidence):
             continue
         n_columns = max(len(leads) for leads in rows)
         for first in range(len(evidence) - count + 1):

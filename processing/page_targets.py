@@ -7,6 +7,7 @@ from .leads import LEADS
 from .renderer import Page
 
 LOCATE_STRIDE = 4
+FINEST_PX_PER_MM = 3.4  # no finer picture is ever made to locate on
 SPEED_CLASSES: tuple[float, ...] = (25.0, 50.0)
 GAIN_CLASSES: tuple[float, ...] = (10.0, 5.0, 20.0)
 TILE_SHAPE: tuple[int, int] = (256, 448)
@@ -14,40 +15,59 @@ TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
 _NODE = 16
 
 
-def letterbox(image: np.ndarray, size: tuple[int, int], quarter_turns: int) -> tuple[np.ndarray, np.ndarray]:
-    """Turn by quarters, shrink into `size` (height, width) and pad with grey.
-
-    Returns:
-        The picture and the (2, 3) affine map from its pixels to the pixels of `image`.
-    """
-    height, width = image.shape[:2]
-    turned = np.ascontiguousarray(np.rot90(image, quarter_turns))
-    scale = min(size[0] / turned.shape[0], size[1] / turned.shape[1])
-    shown = (max(1, round(turned.shape[0] * scale)), max(1, round(turned.shape[1] * scale)))
-    small = cv2.resize(turned, (shown[1], shown[0]), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    picture = np.full((*size, 3), 128, np.uint8)
-    picture[: shown[0], : shown[1]] = small
-    sx, sy = turned.shape[1] / shown[1], turned.shape[0] / shown[0]
-    upright = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1]])
-    back = {
-        0: np.eye(3),
-        1: np.array([[0, -1, width - 1], [1, 0, 0], [0, 0, 1.0]]),
-        2: np.array([[-1, 0, width - 1], [0, -1, height - 1], [0, 0, 1.0]]),
-        3: np.array([[0, 1, 0], [-1, 0, height - 1], [0, 0, 1.0]]),
-    }[quarter_turns % 4]
-    return picture, (back @ upright)[:2]
+def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(2, 3) affine map from the pixels of a picture of `size` that holds the whole image to image pixels."""
+    scale = max(image.shape[0] / size[0], image.shape[1] / size[1])
+    return np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
 
 
-def locate_targets(page: Page, size: tuple[int, int], quarter_turns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def close_up(page: Page, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """(2, 3) affine map of a roughly upright picture that the strips fill, as a first look at a page finds it."""
+    corners = np.array([[s.x_mm + dx, s.baseline_mm + dy] for s in page.strips for dx in (0, s.width_mm) for dy in (-6, 6)])
+    pixels = page.to_image(corners)
+    middle = corners.mean(0)
+    step = page.to_image(np.array([middle, middle + [10, 0], middle + [0, 10]]))
+    right, down = (step[1] - step[0]) / 10, (step[2] - step[0]) / 10
+    angle = np.angle(complex(*right) + complex(down[1], -down[0])) + rng.normal(0, 0.04)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    along = pixels @ turn.T
+    px_per_mm = float(np.sqrt(abs(right[0] * down[1] - right[1] * down[0])))
+    margin = 22.0 * px_per_mm
+    low = along.min(0) - margin * rng.uniform(0.5, 1.4, 2)
+    high = along.max(0) + margin * rng.uniform(0.5, 1.4, 2)
+    span = high - low
+    scale = max(span[0] / size[1], span[1] / size[0], px_per_mm / FINEST_PX_PER_MM)
+    linear = turn.T * scale
+    offset = turn.T @ ((low + high) / 2 - scale * (np.array(size[::-1]) - 1) / 2)
+    return np.column_stack([linear, offset])
+
+
+def picture_of(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The picture of `size` that an affine map cuts out of an image; grey beyond its edge."""
+    scale = 1.0 / max(float(np.sqrt(abs(np.linalg.det(to_image[:, :2])))), 1e-6)
+    lifted = np.vstack([to_image, [0, 0, 1]])
+    if scale < 1 / 1.15:
+        small = (max(1, round(image.shape[1] * 1.15 * scale)), max(1, round(image.shape[0] * 1.15 * scale)))
+        sx, sy = image.shape[1] / small[0], image.shape[0] / small[1]
+        lifted = np.linalg.inv([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1.0]]) @ lifted
+        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    return cv2.warpAffine(image, lifted[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128))
+
+
+def locate_targets(page: Page, size: tuple[int, int], to_image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Picture and dense truth of one page.
+
+    Args:
+        to_image: (2, 3) affine map from picture to image pixels.
 
     Returns:
         picture: (H, W, 3) uint8.
         maps: (15, H/4, W/4) float32: phase sin/cos x, sin/cos y; Jacobian (4) in mm per picture pixel;
-            paper, baseline, start, end, lead index (0 none), weight of the phase, weight of the rest.
+            paper, baseline, start, end, lead index (0 none), inside the image, on paper.
         page_truth: (3,) int64: ECG (1), speed class, gain class.
     """
-    picture, to_image = letterbox(page.image, size, quarter_turns)
+    picture = picture_of(page.image, to_image, size)
     rows, columns = size[0] // LOCATE_STRIDE, size[1] // LOCATE_STRIDE
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * LOCATE_STRIDE + (LOCATE_STRIDE - 1) / 2
     pixels = np.stack([x, y, np.ones_like(x)], -1) @ to_image.T

@@ -1,0 +1,164 @@
+"""Prepared shards and the stream of batches over them."""
+
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from torch.utils.data import DataLoader
+
+from processing.layouts import LAYOUTS
+from processing.leads import LEADS, law_residuals
+from processing.records import Recording, read_parquet
+from processing.signal_views import isoelectric, printed_mask, random_mask, training_view, without_wander
+from processing.triplets import (
+    SUPERCLASS_PHRASES,
+    BatchStream,
+    count_rows,
+    known_labels,
+    label_text,
+    labelled_parquet,
+    prepare,
+    scp_phrases,
+    simulated,
+)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp("shards")
+    assert prepare(simulated(37, seed=3), folder, shards=3, seed=1) == {"written": 37}
+    return sorted(str(path) for path in folder.glob("*.parquet"))
+
+
+def identity(recording: Recording, rng: np.random.Generator) -> dict:
+    return {"id": recording.record_id, "draw": int(rng.integers(1_000_000))}
+
+
+def pairs(samples: list[dict]) -> dict:
+    return {"rows": [f"{sample['id']} {sample['draw']}" for sample in samples]}
+
+
+def stream(shards, start=0, rank=0, world=1, batch_size=4, seed=5) -> BatchStream:
+    return BatchStream(shards, identity, pairs, batch_size, seed=seed, start=start, rank=rank, world=world)
+
+
+def first(batches, count: int) -> list[list[str]]:
+    return [batch["rows"] for batch in islice(iter(batches), count)]
+
+
+def test_prepared_rows_hold_the_recordings(shards):
+    read = {recording.record_id: recording for path in shards for recording in read_parquet(path)}
+    assert len(read) == 37
+    for recording in simulated(5, seed=3):
+        stored = read[recording.record_id]
+        assert np.abs(stored.signal - recording.signal).max() <= 0.00051
+        assert (stored.report, stored.labels) == (recording.report, recording.labels)
+    columns = pq.ParquetFile(shards[0]).schema_arrow.names
+    assert columns == "record_id patient_id signal leads n_samples sampling_rate report labels age sex split".split()
+
+
+def test_unusable_recordings_are_counted_and_unknown_leads_left_out(tmp_path):
+    good = next(simulated(1))
+    partial = good.signal.copy()
+    partial[7, 100:200] = np.nan
+    recordings = [
+        good,
+        replace(good, signal=partial),
+        replace(good, signal=np.full_like(good.signal, np.nan)),
+        replace(good, signal=good.signal[:, :100]),
+    ]
+    assert prepare(recordings, tmp_path, shards=1) == {"written": 2, "no complete lead": 1, "too short": 1}
+    rows = list(read_parquet(next(tmp_path.glob("*.parquet"))))
+    assert np.isnan(rows[1].signal).all(1).nonzero()[0].tolist() == [7]
+
+
+def test_an_epoch_holds_every_row_once_and_epochs_differ(shards):
+    batches = first(stream(shards, batch_size=37), 2)
+    names = [[row.split()[0] for row in batch] for batch in batches]
+    assert len(set(names[0])) == len(set(names[1])) == 37
+    assert names[0] != names[1]
+    assert not set(batches[0]) & set(batches[1])  # other augmentations too
+
+
+@pytest.mark.parametrize("start", [1, 9, 10, 25])
+def test_a_stream_goes_on_where_it_was_stopped(shards, start):
+    assert first(stream(shards, start=start), 4) == first(stream(shards), start + 4)[start:]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_workers_do_not_change_the_batches(shards, workers):
+    loader = DataLoader(stream(shards, start=3), batch_size=None, num_workers=workers)
+    assert first(loader, 7) == first(stream(shards, start=3), 7)
+
+
+def test_processes_share_the_rows_of_a_step(shards):
+    one = first(stream(shards, batch_size=8), 4)
+    two = [first(stream(shards, rank=rank, world=2, batch_size=4), 4) for rank in range(2)]
+    assert [a + b for a, b in zip(*two, strict=True)] == one
+
+
+def test_no_shards_is_an_error_that_says_what_to_do():
+    with pytest.raises(ValueError, match=r"write some with processing\.triplets\.prepare"):
+        stream([])
+
+
+def test_labels_become_sentences_that_say_only_what_is_true():
+    rng = np.random.default_rng(0)
+    labels = ["MI", "sinus rhythm", "HYP"]
+    for _ in range(20):
+        text, said = label_text(labels, rng)
+        assert said
+        assert set(said) <= set(labels)
+        assert all(SUPERCLASS_PHRASES.get(label, label) in text for label in said)
+    assert label_text([], rng) == ("", [])
+
+
+def test_known_labels_are_those_of_the_shards(shards):
+    assert "sinus rhythm" in known_labels(shards)
+    assert count_rows(shards) == 37
+
+
+@pytest.mark.parametrize("name", ["3x4+1", "6x2", "12x1"])
+def test_a_printed_mask_shows_each_lead_for_its_column(name):
+    layout = LAYOUTS[name]
+    mask = printed_mask(layout, 5000)
+    columns = layout.n_columns
+    for lead in LEADS:
+        whole = any(row == (lead,) for row in layout.rows)
+        assert mask[LEADS.index(lead)].sum() == (5000 if whole else 5000 // columns)
+    if name == "3x4+1":
+        assert mask[LEADS.index("V1"), 2500:3750].sum() == 0
+        assert mask[LEADS.index("V1"), 2500 + 0 : 5000].sum() == 0 or mask[LEADS.index("V1"), 2500:3750].any()
+
+
+def test_random_masks_always_show_something():
+    rng = np.random.default_rng(0)
+    assert all(random_mask(500, rng).any() for _ in range(300))
+
+
+def test_views_keep_the_lead_laws_and_count_hidden_samples_more():
+    recording = next(simulated(1, seed=9))
+    view = training_view(recording.signal, np.ones_like(recording.signal, bool), np.random.default_rng(1))
+    assert np.abs(law_residuals(view.target)).max() < 1e-4
+    assert view.values.shape == view.target.shape == view.weight.shape == (12, 5000)
+    assert set(np.unique(view.weight[view.mask])) <= {1.0}
+    assert set(np.unique(view.weight[~view.mask])) <= {4.0}
+
+
+def test_wander_is_removed_and_beats_are_kept():
+    recording = next(simulated(1, seed=9))
+    clean = without_wander(recording.signal, 500.0)
+    wander = 2.0 * np.sin(2 * np.pi * 0.1 * np.arange(5000) / 500)
+    again = without_wander(recording.signal + wander.astype(np.float32), 500.0)
+    assert np.sqrt(np.mean((again - clean)[:, 500:-500] ** 2)) < 0.15
+    assert np.abs(np.median(isoelectric(clean)[[0, 1, *range(6, 12)]], axis=1)).max() < 1e-6
+
+
+@pytest.mark.shared
+def test_scp_codes_become_english_labels(shared_data):
+    phrases = scp_phrases(shared_data / "meta" / "scp_statements.csv")
+    recording = next(labelled_parquet(shared_data / "ptbxl" / "validation.parquet", phrases))
+    assert phrases["NORM"] == "normal ECG"
+    assert set(recording.labels) - set(SUPERCLASS_PHRASES) <= set(phrases.values())
