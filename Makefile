@@ -27,4 +27,5 @@ lint: $(READY)
 	$(BIN)/mypy
 
 train-smoke: $(READY)
-	$(BIN)/python train.py --output-dir runs/smoke
+	rm -rf runs/smoke
+	$(BIN)/python train.py --output runs/smoke

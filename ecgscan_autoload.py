@@ -54,7 +54,11 @@ def _register_tokenizer(auto: ModuleType) -> None:
     auto.AutoTokenizer.register(_config(), fast_tokenizer_class=tokenizer, exist_ok=True)
 
 
-# For each auto module of transformers: the module that holds what is registered there, and how.
+def _register_pipeline(_: ModuleType) -> None:
+    import_module("modeling_ecgscan.pipeline_ecgscan").register()
+
+
+# For each module of transformers that keeps a register: the module that holds what is registered there, and how.
 _AUTO = "transformers.models.auto."
 _REGISTRATIONS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     f"{_AUTO}configuration_auto": ("modeling_ecgscan.configuration_ecgscan", _register_config),
@@ -63,6 +67,7 @@ _REGISTRATIONS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
     f"{_AUTO}image_processing_auto": ("processing.image_processing_ecgscan", _register_image_processor),
     f"{_AUTO}feature_extraction_auto": ("processing.feature_extraction_ecgscan", _register_feature_extractor),
     f"{_AUTO}tokenization_auto": ("modeling_ecgscan.configuration_ecgscan", _register_tokenizer),
+    "transformers.pipelines": ("modeling_ecgscan.pipeline_ecgscan", _register_pipeline),
 }
 _WATCHED = {*_REGISTRATIONS, *(home for home, _ in _REGISTRATIONS.values())}
 
@@ -79,9 +84,7 @@ def _register(finished: str | None = None) -> None:
     """
     for name, (home, register) in _REGISTRATIONS.items():
         auto = sys.modules.get(name)
-        ready = auto is not None and not any(
-            _half_imported(module) for module in (name, home) if module != finished
-        )
+        ready = auto is not None and not any(_half_imported(module) for module in (name, home) if module != finished)
         if ready and name not in _registered:
             _registered.add(name)
             try:

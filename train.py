@@ -62,7 +62,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def stage_arguments(args: argparse.Namespace, index: int, shards: list[str], validation: list[str], processor) -> StageArguments:
+def stage_arguments(
+    args: argparse.Namespace, index: int, shards: list[str], validation: list[str], processor
+) -> StageArguments:
     """Settings of the stage at a place of the list: given ones, else those of the preset."""
     name = args.stages[index]
     steps, batch_size, rate = DEFAULTS[args.preset][name]

@@ -15,8 +15,8 @@ from processing.records import Recording, read_parquet, read_wfdb
 from processing.renderer import Page, render
 from processing.simulator import simulate
 
-from .contact_sheet import Case
 from .arguments import UsageError
+from .contact_sheet import Case
 from .geometry_error import GeometryFigures, geometry_figures
 from .loading import Reader
 from .scoring import PageScore, Printed, score_page, summarise

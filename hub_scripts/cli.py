@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from . import benchmark_commands
-from .console import error_line
 from .arguments import UsageError, choices
+from .console import error_line
 
 app = typer.Typer(
     name="ecgscan",

@@ -1,7 +1,8 @@
 """Geometry and reading apart: where the strips were thought to be, and what was read there.
 
-Both come from the traces in pixels: the page's truth says which place on paper every pixel is, so that time and
-millivolts of a point are known without the model's geometry.
+Both come from pixels: the page's truth says which place on paper every pixel is. The outline of a strip, whose halves
+run along its two sides in equal steps of time, tells where the model saw its seconds and its baseline; the trace, put
+at the true seconds and millivolts of its pixels, tells what was read.
 """
 
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from .scoring import MAX_RATIO
 
 @dataclass(frozen=True)
 class StripGeometry:
-    """Error of one strip in millimetres after its constant shift is removed, point by point, and that shift.
+    """One located strip against the printed one.
 
-    `true_s` and `read_mv` are time and height of the trace by the page's own truth.
+    Attributes:
+        x_mm, y_mm: (n,) errors along time and of the baseline, each without its constant shift.
+        shift_mm: that shift, along time and in height.
+        true_s, read_mv: (points,) time and height of the trace by the page's own truth.
     """
 
     lead: str
@@ -44,36 +48,40 @@ class GeometryFigures:
 
 
 def strip_geometries(page: Page, reading: Any, size: tuple[int, int]) -> list[StripGeometry]:
-    """Compares every located strip with the printed strip of the same lead that it overlaps most.
+    """Compares every located strip with the nearest printed strip of the same lead.
 
     Args:
         page: a rendered page.
-        reading: its `ECGReading`; each strip's `polyline_px` is spaced evenly over its seconds.
+        reading: its `ECGReading`.
         size: (height, width) of the pixels that the reading's geometry refers to.
     """
     scale = np.array([page.image.shape[1] / size[1], page.image.shape[0] / size[0]])
     found = []
     for strip in reading.strips:
-        points = np.asarray(strip["polyline_px"], np.float64)
+        axis, times = _axis(page, np.asarray(strip["outline_px"]) * scale, strip["start_s"], strip["end_s"])
+        trace = page.to_paper(np.asarray(strip["polyline_px"], np.float64) * scale)
+        trace = trace[np.isfinite(trace).all(axis=1)]
         truths = [truth for truth in page.strips if truth.lead == strip["lead"]]
-        if len(points) < 2 or not truths:
+        if len(axis) < 2 or len(trace) < 2 or not truths:
             continue
-        paper = page.to_paper(points * scale)
-        times = np.linspace(strip["start_s"], strip["end_s"], len(points))
-        truth = min(truths, key=lambda truth: abs(truth.baseline_mm - np.nanmedian(paper[:, 1])))
-        known = np.isfinite(paper).all(axis=1)
-        if known.sum() < 2:
-            continue
-        paper, times = paper[known], times[known]
-        true_s = truth.start_s + (paper[:, 0] - truth.x_mm) / page.speed
-        read_mv = (truth.baseline_mm - paper[:, 1]) / page.gain
-        told_mv = _sampled(reading.signal[LEADS.index(truth.lead)], 500.0, times)
-        x_error = (true_s - times) * page.speed
-        y_error = (read_mv - told_mv) * page.gain
-        shift = (float(np.median(x_error)), float(np.nanmedian(y_error)) if np.isfinite(y_error).any() else 0.0)
-        y_error = y_error[np.isfinite(y_error)] - shift[1]
-        found.append(StripGeometry(truth.lead, x_error - shift[0], y_error, shift, true_s, read_mv))
+        middle = np.median(axis[:, 1])
+        truth = min(truths, key=lambda truth: abs(truth.baseline_mm - middle))
+        x_error = axis[:, 0] - truth.x_mm - (times - truth.start_s) * page.speed
+        y_error = axis[:, 1] - truth.baseline_mm
+        shift = (float(np.median(x_error)), float(np.median(y_error)))
+        true_s = truth.start_s + (trace[:, 0] - truth.x_mm) / page.speed
+        read_mv = (truth.baseline_mm - trace[:, 1]) / page.gain
+        found.append(StripGeometry(truth.lead, x_error - shift[0], y_error - shift[1], shift, true_s, read_mv))
     return found
+
+
+def _axis(page: Page, outline: np.ndarray, start_s: float, end_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 2) places on paper along a strip's baseline, and the (n,) seconds that the model gave them."""
+    half = len(outline) // 2
+    sides = page.to_paper(outline[: 2 * half]).reshape(2, half, 2)
+    axis = (sides[0] + sides[1][::-1]) / 2
+    known = np.isfinite(axis).all(axis=1)
+    return axis[known], np.linspace(start_s, end_s, half)[known]
 
 
 def geometry_figures(page: Page, reading: Any, size: tuple[int, int]) -> GeometryFigures:

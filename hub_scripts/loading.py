@@ -80,7 +80,7 @@ def load_reader(checkpoint: str | None = None) -> Reader:
     folder = Path(name)
     if folder.is_dir():
         _check_files(folder)
-    elif not _HUB_NAME.fullmatch(name) or name.startswith((".", "/")):
+    elif not _HUB_NAME.fullmatch(name) or name.startswith((".", "/")) or folder.parent.is_dir():
         raise CheckpointError(
             f"{name}: no checkpoint folder there; give one with --model, or train one with `python train.py`"
         )

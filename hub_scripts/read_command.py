@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from rich.markup import escape
 from rich.table import Table
 
 from . import console
@@ -17,8 +18,10 @@ from .read import (
     run_tasks,
     settings_of,
 )
-from .results import Row, Summary
+from .results import Row, Summary, outputs_of
 
+# A folder of a thousand pages has its table in summary.csv.
+SHOWN_PAGES = 30
 _STYLES = {"read": "green", "partial": "yellow", "no_ecg": "bright_black", "error": "red"}
 
 
@@ -53,20 +56,22 @@ def read_command(paths: list[Path], options: Options) -> int:
     summary.sort(order)
     summary.rewrite()
     rows = [row for row in summary.rows.values() if row.file in order]
-    _print_table(rows, options.out)
+    _print_rows(rows, options.out)
     kept = len(tasks) - len(open_tasks)
     if kept:
         console.out.print(f"{kept} of {len(tasks)} files were done by an earlier run and kept", markup=False)
     return 2 if problems or any(row.status == "error" for row in rows) else 0
 
 
-def _print_table(rows: list[Row], out: Path) -> None:
+def _print_rows(rows: list[Row], out: Path) -> None:
+    """A table, reasons and files of the first pages, and a line about all of them."""
+    shown = rows[:SHOWN_PAGES]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("page", "status", "quality", "layout", "leads", "mm/s", "mm/mV", "bpm", "s", "written to"):
+    for name in ("page", "status", "quality", "layout", "leads", "mm/s", "mm/mV", "bpm", "seconds"):
         table.add_column(name, overflow="fold")
-    for row in rows:
+    for row in shown:
         table.add_row(
-            f"{Path(row.file).name}{f' p{row.page}' if row.pages > 1 else ''}",
+            escape(_title(row)),
             f"[{_STYLES[row.status]}]{row.status}[/]",
             row.quality,
             row.layout,
@@ -75,16 +80,20 @@ def _print_table(rows: list[Row], out: Path) -> None:
             row.mm_per_mv,
             row.heart_rate_bpm,
             row.seconds,
-            f"{(out / row.output).as_posix()}.*",
         )
     console.out.print(table)
-    for row in rows:
+    for row in shown:
         if row.reason and row.status != "error":
-            console.out.print(f"{Path(row.file).name}: {row.reason}", style="yellow", markup=False)
+            console.out.print(f"{_title(row)}: {row.reason}", style="yellow", markup=False)
+    for row in shown:
+        written = [path.suffix for path in outputs_of(out / row.output) if path.is_file()]
+        console.out.print(f"{_title(row)}: wrote {(out / row.output).as_posix()} {' '.join(written)}", markup=False)
+    if len(rows) > len(shown):
+        console.out.print(f"... and {len(rows) - len(shown)} more")
     counts = {status: sum(row.status == status for row in rows) for status in _STYLES}
-    console.out.print(
-        f"{len(rows)} pages: "
-        + ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-        + f"; {(out / 'summary.csv').as_posix()}",
-        markup=False,
-    )
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    console.out.print(f"{len(rows)} pages: {counted}; {(out / 'summary.csv').as_posix()}", markup=False)
+
+
+def _title(row: Row) -> str:
+    return f"{Path(row.file).name}{f' p{row.page}' if row.pages > 1 else ''}"

@@ -45,7 +45,7 @@ def prepared_shards(
     note = folder / _NOTE
     found = json.loads(note.read_text()) if note.exists() else None
     if found is not None and found["wanted"] != wanted:
-        raise ValueError(f"{folder} holds other data ({found['wanted']}) than asked for ({wanted}); take another --output")
+        raise ValueError(f"{folder} was made from {found['wanted']}, asked for {wanted}; take another --output")
     if found is None:
         phrases = scp_phrases(statements) if statements else None
         recordings = chain(

@@ -1,7 +1,7 @@
 """Configuration of ECG-Scan: one class per tower, one over them, and two presets."""
 
 from dataclasses import field
-from typing import Any
+from typing import Any, ClassVar
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -42,7 +42,8 @@ class ECGScanImageConfig(PreTrainedConfig):
 
     Args:
         architecture: `"reader"` locates, rectifies and reads the page; `"vit"` is a plain vision transformer.
-        locate_side: longest side, in pixels, of the page on which strips are located.
+        find_widths: channels of the network that finds the strips on the whole page, from stride 4 downwards.
+        find_depths: its residual blocks, per stride.
         locate_widths: channels of the locating network, from stride 4 downwards.
         locate_depths: its residual blocks, per stride.
         read_widths: channels of the strip-reading network, from stride 4 downwards.
@@ -58,7 +59,8 @@ class ECGScanImageConfig(PreTrainedConfig):
     base_config_key = "image_config"
 
     architecture: str = "reader"
-    locate_side: int = 768
+    find_widths: list[int] = field(default_factory=lambda: [32, 48, 80, 128])
+    find_depths: list[int] = field(default_factory=lambda: [1, 1, 2, 2])
     locate_widths: list[int] = field(default_factory=lambda: [40, 64, 112, 160])
     locate_depths: list[int] = field(default_factory=lambda: [1, 2, 2, 2])
     read_widths: list[int] = field(default_factory=lambda: [64, 128, 192])
@@ -161,7 +163,7 @@ class ECGScanConfig(PreTrainedConfig):
     """
 
     model_type = "ecgscan"
-    sub_configs_defaults = {
+    sub_configs_defaults: ClassVar[dict[str, type[PreTrainedConfig]]] = {
         "image_config": ECGScanImageConfig,
         "signal_config": ECGScanSignalConfig,
         "text_config": ECGScanTextConfig,
@@ -193,7 +195,8 @@ class ECGScanConfig(PreTrainedConfig):
         """The smallest whole model, for tests and a first look: under 1 MB in half precision."""
         defaults = {
             "image_config": {
-                "locate_side": 256,
+                "find_widths": [8, 12, 16, 24],
+                "find_depths": [1, 1, 1, 1],
                 "locate_widths": [8, 12, 16, 24],
                 "locate_depths": [1, 1, 1, 1],
                 "read_widths": [8, 12, 16],

@@ -1,4 +1,4 @@
-"""Where strips begin and end, decided together by all strips that share an edge."""
+"""What strips tell about one another: where they begin and end, and which lead a rhythm strip repeats."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,3 +58,36 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
         for k in group:
             moved[k] = replace(moved[k], end_mm=strips[k].end_mm + offset)
     return moved
+
+
+def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+    """Rhythm strips named after the lead whose short strip above shows the same waves at the same place.
+
+    The printed name counts as evidence too; only pages whose columns follow one another repeat waves in place.
+    """
+    short = [k for k, strip in enumerate(strips) if not strip.is_rhythm]
+    named = list(strips)
+    for k, strip in enumerate(strips):
+        if not strip.is_rhythm:
+            continue
+        alike = {strips[other].lead: _likeness(columns[k], columns[other], strips[other]) for other in short}
+        if not alike:
+            continue
+        scores = {lead: 25.0 * r for lead, r in alike.items()}
+        scores[strip.lead] = scores.get(strip.lead, 15.0) + 4.0 * strip.name_probability
+        best = max(scores, key=lambda lead: scores[lead])
+        if best != strip.lead and alike[best] > 0.8:
+            named[k] = replace(strip, lead=best, name_probability=float(alike[best]))
+    return named
+
+
+def _likeness(rhythm: StripColumns, short: StripColumns, strip: FoundStrip) -> float:
+    """Correlation of a rhythm strip with a short strip over the short strip's place, best within half a millimetre."""
+    x = np.arange(strip.start_mm + 1.0, strip.end_mm - 1.0, 0.2)
+    if len(x) < 50:
+        return 0.0
+    own = np.interp(x, short.x_mm, short.height_mm)
+    found = [np.interp(x + shift, rhythm.x_mm, rhythm.height_mm) for shift in (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)]
+    if own.std() < 1e-3:
+        return 0.0
+    return max(float(np.corrcoef(own, other)[0, 1]) if other.std() > 1e-3 else 0.0 for other in found)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .edges_ecgscan import refine_edges
+from .edges_ecgscan import name_rhythm_strips, refine_edges
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .reading_ecgscan import StripReader
@@ -16,7 +16,8 @@ from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 
 SAMPLING_RATE = 500
-_LANDSCAPE = (576, 768)
+_WHOLE = (384, 384)
+_CLOSE_UP = (576, 768)
 _FINEST_PX_PER_MM = 3.4  # of the picture on which a page is located
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 _NODE_CELLS = 6.0
@@ -86,6 +87,13 @@ def _shrink(image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), back
 
 
+def _differ(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two views of a page are turned by 2 degrees or scaled by an eighth against each other."""
+    change = np.linalg.inv(first[:, :2]) @ second[:, :2]
+    turn = np.arctan2(change[1, 0] - change[0, 1], change[0, 0] + change[1, 1])
+    return bool(abs(turn) > 0.035 or abs(np.log(abs(np.linalg.det(change)))) > 0.25)
+
+
 def _picture(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Sample a picture of `size` through the (2, 3) affine map from its pixels to image pixels."""
     scale = 1.0 / max(float(np.sqrt(abs(np.linalg.det(to_image[:, :2])))), 1e-6)
@@ -104,6 +112,7 @@ class ECGScanImageReader(nn.Module):
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
+        self.finder = PageLocator(config.find_widths, config.find_depths)
         self.locator = PageLocator(config.locate_widths, config.locate_depths)
         self.reader = StripReader(config.read_widths, config.read_depths)
 
@@ -143,25 +152,28 @@ class ECGScanImageReader(nn.Module):
         strips, traces = self.trace(image, located)
         return report(located, strips, traces, columns, self.config.calibration)
 
-    def _maps(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
         x = x.to(next(self.parameters()).device).contiguous(memory_format=torch.channels_last)
         with torch.autocast(x.device.type, torch.bfloat16):
-            maps, page = self.locator(x)
+            maps, page = net(x)
         return maps[0].float().cpu().numpy(), page[0].float().cpu().numpy()
 
     def locate(self, image: np.ndarray) -> Located | str:
         """Geometry and strips of a page, or the reason why there are none."""
-        whole, size = self._whole_page(image)
-        maps, page = self._maps(_picture(image, whole, size))
-        if _sigmoid(page[0]) < 0.02:
+        scale = max(image.shape[0] / _WHOLE[0], image.shape[1] / _WHOLE[1])
+        whole = np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
+        maps, page = self._maps(self.finder, _picture(image, whole, _WHOLE))
+        found = float(_sigmoid(page[0]))
+        to_image = self._close_up(maps, whole)
+        if found < self.config.calibration.get("find_threshold", 0.1) or to_image is None:
             return "no ECG was found on the page"
-        view = self._close_up(maps, whole)
-        if view is None:
-            return "no ECG was found on the page"
-        to_image, size = view
-        maps, page = self._maps(_picture(image, to_image, size))
-        ecg = float(_sigmoid(page[0]))
+        maps, page = self._maps(self.locator, _picture(image, to_image, _CLOSE_UP))
+        again = self._close_up(maps, to_image)
+        if again is not None and _differ(to_image, again):
+            to_image = again
+            maps, page = self._maps(self.locator, _picture(image, to_image, _CLOSE_UP))
+        ecg = min(found, float(_sigmoid(page[0])))
         geometry = fit_geometry(
             maps[LOCATE_CHANNELS["phase"]],
             maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE,
@@ -171,18 +183,12 @@ class ECGScanImageReader(nn.Module):
         )
         return self._strips(maps, page, geometry, ecg)
 
-    def _whole_page(self, image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
-        height, width = image.shape[:2]
-        size = _LANDSCAPE if width >= height else _LANDSCAPE[::-1]
-        scale = max(height / size[0], width / size[1])
-        return np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]]), size
-
-    def _close_up(self, maps: np.ndarray, whole: np.ndarray) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """Affine map and size of an upright picture that the ECG fills; None where there is none."""
+    def _close_up(self, maps: np.ndarray, whole: np.ndarray) -> np.ndarray | None:
+        """(2, 3) affine map of an upright picture that the strips fill; None where there are none."""
         evidence = 1.0 - _softmax(maps[LOCATE_CHANNELS["lead"]])[0]
         evidence = np.maximum(evidence, _sigmoid(maps[LOCATE_CHANNELS["baseline"]][0]))
         on = evidence > 0.4
-        if on.sum() < 25:
+        if on.sum() < 20:
             return None
         slope = maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE
         ux, uy, vx, vy = (float(np.median(slope[k][on])) for k in range(4))
@@ -196,14 +202,13 @@ class ECGScanImageReader(nn.Module):
         margin = np.array([22.0, 22.0]) / mm_per_px
         low, high = low - margin, high + margin
         span = high - low
-        size = _LANDSCAPE if span[0] >= span[1] else _LANDSCAPE[::-1]
-        scale = max(span[0] / size[1], span[1] / size[0], 1.0 / (_FINEST_PX_PER_MM * mm_per_px))
+        scale = max(span[0] / _CLOSE_UP[1], span[1] / _CLOSE_UP[0], 1.0 / (_FINEST_PX_PER_MM * mm_per_px))
         centre = (low + high) / 2
         # picture pixel p -> turned page coordinate centre + scale * (p - size / 2) -> letterbox pixel -> image pixel
         linear = turn.T * scale
-        offset = turn.T @ (centre - scale * (np.array(size[::-1]) - 1) / 2)
+        offset = turn.T @ (centre - scale * (np.array(_CLOSE_UP[::-1]) - 1) / 2)
         lifted = np.vstack([whole, [0, 0, 1]]) @ np.vstack([np.column_stack([linear, offset]), [0, 0, 1]])
-        return lifted[:2], size
+        return lifted[:2]
 
     def _strips(self, maps: np.ndarray, page: np.ndarray, geometry: PageGeometry, ecg: float) -> Located | str:
         paper = geometry.paper.reshape(-1, 2)
@@ -242,7 +247,7 @@ class ECGScanImageReader(nn.Module):
             strips = moved
             if shift < 2.0:
                 break
-        return strips, columns
+        return name_rhythm_strips(strips, columns), columns
 
     def _read_tiles(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scale: float) -> list[StripColumns]:
         jobs = plan_tiles(strips, y_scale)

@@ -1,7 +1,7 @@
 """ECG-Scan: a page, a signal and a report in one space, and the page read into millivolts."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_ecgscan import ECGScanConfig
-from .image_ecgscan import ECGScanImageReader, ECGReading
+from .image_ecgscan import ECGReading, ECGScanImageReader
 from .layers_ecgscan import ECGScanLayer
 from .losses_ecgscan import (
     equal_rows,
@@ -24,7 +24,7 @@ from .losses_ecgscan import (
     volume_loss,
 )
 from .signal_ecgscan import LIMB_FROM_I_II, ECGScanSignalModel
-from .text_ecgscan import ECGScanTextModel
+from .text_ecgscan import ECGScanTextModel, text_keys
 from .vit_ecgscan import ECGScanViTModel
 
 
@@ -87,9 +87,9 @@ class ECGScanPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_attention_backend = True
-    _no_split_modules = ["ECGScanLayer"]
-    _can_record_outputs = {"hidden_states": ECGScanLayer}
-    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+    _no_split_modules: ClassVar[list[str]] = ["ECGScanLayer"]
+    _can_record_outputs: ClassVar[dict[str, type]] = {"hidden_states": ECGScanLayer}
+    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\."]
 
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
@@ -103,6 +103,7 @@ class ECGScanPreTrainedModel(PreTrainedModel):
             init.kaiming_normal_(module.weight, nonlinearity="relu")
         elif isinstance(module, ECGScanSignalModel):
             init.normal_(module.positions, std=std)
+            init.normal_(module.head.weight, std=1e-3)  # completes with a flat line until it has learned better
             init.copy_(module.limb, torch.tensor(LIMB_FROM_I_II))
         elif isinstance(module, ECGScanViTModel):
             init.normal_(module.positions, std=std)
@@ -270,7 +271,8 @@ class ECGScanModel(ECGScanPreTrainedModel):
             output.losses = losses
             weights = self._loss_weights()
             output.loss = sum((weights[name] * loss for name, loss in losses.items()), self.logit_scale * 0.0)
-        return output
+        # Fields count in the order they were set; indexing an output wants the order of the class.
+        return ECGScanOutput(*(getattr(output, field.name) for field in fields(ECGScanOutput)))
 
     def _loss_weights(self) -> dict[str, float]:
         config = self.config
@@ -324,16 +326,6 @@ class ECGScanModel(ECGScanPreTrainedModel):
         if output.reading is not None:
             losses["leads"] = soft_lead_loss(*self.signals_of(output.reading))
         return losses
-
-
-def text_keys(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """(B,) int64, equal for equal texts whatever their padding."""
-    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(input_ids.dtype)
-    key = input_ids.new_zeros(len(input_ids))
-    for column in range(input_ids.shape[1]):
-        # 64-bit integers wrap, which is what a hash wants.
-        key = torch.where(mask[:, column] > 0, key * 1_000_003 + input_ids[:, column] + 1, key)
-    return key
 
 
 class ECGScanForImageClassification(ECGScanPreTrainedModel):

@@ -67,7 +67,8 @@ def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
     printed = np.isfinite(signal).sum(1)
     if printed.max(initial=0) < 2 * SAMPLING_RATE:
         return None
-    order = np.argsort(-(printed + 100 * np.nanmean(np.where(np.isfinite(signal), confidence, np.nan), axis=1, where=np.isfinite(signal)).clip(0, 1)))
+    sure = np.where(printed > 0, confidence.sum(1) / np.maximum(printed, 1), 0.0)
+    order = np.argsort(-(printed + 100 * sure))
     rates = []
     for lead in order[: max(1, int((printed >= printed.max() * 0.98).sum()))][:3]:
         values = signal[lead][np.isfinite(signal[lead])]

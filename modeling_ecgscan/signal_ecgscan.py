@@ -1,5 +1,7 @@
 """The signal tower: encodes what is known of twelve leads and completes the rest."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,7 +12,7 @@ from .layers_ecgscan import ECGScanLayer
 # The six limb leads from I and II, by Einthoven and Goldberger.
 LIMB_FROM_I_II = ((1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.5, -0.5), (1.0, -0.5), (-0.5, 1.0))
 _FREE_LEADS = 8  # I, II, V1..V6
-_PRIOR = 0.01  # weight of the prediction against a sample read with full confidence
+_PRIOR = 0.001  # weight of the prediction against a sample read with full confidence
 
 
 class ECGScanResidualBlock(nn.Module):
@@ -52,7 +54,7 @@ class ECGScanSignalModel(nn.Module):
         )
         self.pool = nn.Linear(2 * last, last)
         self.dropout = nn.Dropout(config.dropout)
-        self.ups = nn.ModuleList(nn.Conv1d(b, a, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.ups = nn.ModuleList(nn.Conv1d(b, a, 1) for a, b in pairwise(widths))
         self.merges = nn.ModuleList(ECGScanResidualBlock(width, 3) for width in widths[:-1])
         self.head_norm = nn.BatchNorm1d(widths[0])
         self.head = nn.Conv1d(widths[0], _FREE_LEADS * 2 * config.reduction, 5, padding=2)

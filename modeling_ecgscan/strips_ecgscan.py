@@ -80,7 +80,7 @@ def find_rows(paper: np.ndarray, baseline: np.ndarray, minimum_mm: float = 18.0)
         if length >= minimum_mm and not any(abs(centre - other) < 5 for other, _ in rows):
             rows.append((centre, length))
     longest = max((length for _, length in rows), default=0.0)
-    return [row for row in sorted(rows) if row[1] > 0.22 * longest]
+    return [row for row in sorted(rows) if row[1] > 0.3 * longest]
 
 
 def _cell_area(paper: np.ndarray) -> float:

@@ -25,7 +25,7 @@ class ECGScanTextModel(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """(B, hidden) from word-piece ids (B, L) and their mask (B, L); longer texts are cut at the longest position."""
+        """(B, hidden) from word-piece ids (B, L) and their mask (B, L); texts are cut at the last position."""
         input_ids = input_ids[:, : self.config.max_position_embeddings]
         if attention_mask is None:
             attention_mask = input_ids != self.config.pad_token_id
@@ -38,4 +38,14 @@ class ECGScanTextModel(nn.Module):
         return (self.norm(hidden) * kept).sum(1) / kept.sum(1).clamp(min=1.0)
 
 
-__all__ = ["ECGScanTextModel"]
+def text_keys(input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """(B,) int64, equal for equal texts whatever their padding."""
+    mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask.to(input_ids.dtype)
+    key = input_ids.new_zeros(len(input_ids))
+    for column in range(input_ids.shape[1]):
+        # 64-bit integers wrap, which is what a hash wants.
+        key = torch.where(mask[:, column] > 0, key * 1_000_003 + input_ids[:, column] + 1, key)
+    return key
+
+
+__all__ = ["ECGScanTextModel", "text_keys"]

@@ -1,7 +1,7 @@
 """Any recording as the input of the signal tower: 12 leads, 500 Hz, millivolts, and a mask."""
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
@@ -21,7 +21,7 @@ class ECGScanFeatureExtractor(SequenceFeatureExtractor):
         duration_s: seconds of the output; longer recordings are cut at their end, shorter ones masked.
     """
 
-    model_input_names = ["signal_values", "signal_mask"]
+    model_input_names: ClassVar[list[str]] = ["signal_values", "signal_mask"]
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class ECGScanFeatureExtractor(SequenceFeatureExtractor):
         array = np.asarray(item)
         if array.ndim != 2 or array.size == 0 or not np.issubdtype(array.dtype, np.number):
             raise ValueError(
-                f"signal {index}: an array (leads, samples) of numbers expected, got {array.dtype} of shape {array.shape}"
+                f"signal {index}: an array (leads, samples) of numbers expected, got {array.dtype} {array.shape}"
             )
         signal = array.astype(np.float32) * np.float32(_MV_PER_UNIT[units.lower()])
         signal[~np.isfinite(signal)] = np.nan
@@ -104,9 +104,7 @@ class ECGScanFeatureExtractor(SequenceFeatureExtractor):
         return signal
 
 
-def _in_standard_order(
-    signal: np.ndarray, names: list[str] | tuple[str, ...] | None, index: int
-) -> np.ndarray:
+def _in_standard_order(signal: np.ndarray, names: list[str] | tuple[str, ...] | None, index: int) -> np.ndarray:
     """(12, samples), rows joined by name, NaN for leads that are not given."""
     if names is None:
         if len(signal) != len(LEADS):

@@ -1,6 +1,6 @@
 """Pages of any size and mode as the input of the image tower: RGB, 8 bit, padded at the right and the bottom."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,7 +27,7 @@ class ECGScanImageProcessor(PilBackend):
         multiple: padded height and width are multiples of it.
     """
 
-    model_input_names = ["pixel_values", "page_size"]
+    model_input_names: ClassVar[list[str]] = ["pixel_values", "page_size"]
     valid_kwargs = ECGScanImageKwargs
     do_convert_rgb = True
     longest_edge = 4000

@@ -34,7 +34,7 @@ MAX_PIXELS = 200_000_000
 MIN_SIDE = 32
 PDF_DPI = 300
 PDF_LONGEST_SIDE = 4000
-# A reduced decode (JPEG only) still keeps at least this many pixels along the longest side.
+# Pages are read at no more than this (`ECGScanImageProcessor.longest_edge`), so larger ones may be decoded reduced.
 REDUCED_LONGEST_SIDE = 4000
 
 _WAY_OUT_OF_HUGE = "scale it down to about 5000 pixels on the longest side"
@@ -194,14 +194,13 @@ def _guard_size(image: Image.Image, path: Path) -> None:
             f"{path}: {width} x {height} pixels are too few for an ECG page; expected at least "
             f"{MIN_SIDE} on each side, and 1000 or more to be read well"
         )
-    if width * height <= MAX_PIXELS:
-        return
-    # Progressive JPEG keeps all its coefficients in memory, whatever size is asked for.
-    if image.format == "JPEG" and not image.info.get("progressive"):
+    # JPEG can be decoded at a half, a quarter or an eighth. Progressive ones keep all their coefficients in memory
+    # even so.
+    if image.format == "JPEG" and (width * height <= MAX_PIXELS or not image.info.get("progressive")):
         share = REDUCED_LONGEST_SIDE / max(width, height)
         image.draft("RGB", (int(width * share), int(height * share)))
-        if image.size[0] * image.size[1] <= MAX_PIXELS:
-            return
+    if image.size[0] * image.size[1] <= MAX_PIXELS:
+        return
     raise PageError(
         f"{path}: {width} x {height} pixels are more than the {MAX_PIXELS // 1_000_000} megapixels that "
         f"can be opened; {_WAY_OUT_OF_HUGE}"

@@ -49,9 +49,7 @@ class ECGScanProcessor(ProcessorMixin):
             data.update(self.image_processor(images, return_tensors=return_tensors))
         if text is not None:
             texts = [text] if isinstance(text, str) else list(text)
-            data.update(
-                self.tokenizer(texts, padding=padding, truncation=truncation, return_tensors=return_tensors)
-            )
+            data.update(self.tokenizer(texts, padding=padding, truncation=truncation, return_tensors=return_tensors))
         if signals is not None:
             data.update(
                 self.feature_extractor(

@@ -27,9 +27,7 @@ class SignalView:
     weight: np.ndarray
 
 
-def printed_mask(
-    layout: Layout, samples: int, columns: str = "sequential", fill: float = 1.0
-) -> np.ndarray:
+def printed_mask(layout: Layout, samples: int, columns: str = "sequential", fill: float = 1.0) -> np.ndarray:
     """(12, samples) bool, True where a page of that layout shows a lead.
 
     Args:
@@ -69,7 +67,7 @@ def random_mask(samples: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def without_wander(values: np.ndarray, sampling_rate: float) -> np.ndarray:
-    """(leads, samples) without what is slower than a heart beat; one linear filter for all leads keeps the lead laws."""
+    """(leads, samples) without what is slower than a heart beat; the same filter for all leads keeps their laws."""
     samples = values.shape[1]
     ramp = np.linspace(0.0, 1.0, samples, dtype=np.float32)
     edge = max(1, samples // 50)
@@ -99,7 +97,11 @@ def _misread(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def training_view(
-    values: np.ndarray, mask: np.ndarray, rng: np.random.Generator, sampling_rate: float = 500.0, hidden_weight: float = 4.0
+    values: np.ndarray,
+    mask: np.ndarray,
+    rng: np.random.Generator,
+    sampling_rate: float = 500.0,
+    hidden_weight: float = 4.0,
 ) -> SignalView:
     """One random view.
 

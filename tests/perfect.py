@@ -21,16 +21,16 @@ def perfect_reading(page: Page, samples: int = 5000) -> ECGReading:
         heights = np.interp(times * 500, np.arange(len(values)), values)
         x = strip.x_mm + (times - strip.start_s) * page.speed
         trace = np.stack([x, strip.baseline_mm - heights * page.gain], axis=1)
-        left, right = strip.x_mm, strip.x_mm + strip.width_mm
-        top, bottom = strip.baseline_mm - 12, strip.baseline_mm + 12
-        outline = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+        along = np.linspace(strip.x_mm, strip.x_mm + strip.width_mm, 24)
+        sides = [np.stack([along, np.full(24, strip.baseline_mm + side)], axis=1) for side in (-6, 6)]
+        outline = np.concatenate([sides[0], sides[1][::-1]])
         strips.append(
             {
                 "lead": strip.lead,
                 "row": strip.row,
                 "column": strip.column,
-                "start_s": float(times[0]),
-                "end_s": float(times[-1]),
+                "start_s": strip.start_s,
+                "end_s": strip.end_s,
                 "confidence": 0.9,
                 "polyline_px": page.to_image(trace),
                 "outline_px": page.to_image(outline),

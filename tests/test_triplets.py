@@ -82,12 +82,12 @@ def test_an_epoch_holds_every_row_once_and_epochs_differ(shards):
     assert not set(batches[0]) & set(batches[1])  # other augmentations too
 
 
-@pytest.mark.parametrize("start", [1, 9, 10, 25])
+@pytest.mark.parametrize("start", [1, 9, 12])
 def test_a_stream_goes_on_where_it_was_stopped(shards, start):
     assert first(stream(shards, start=start), 4) == first(stream(shards), start + 4)[start:]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_workers_do_not_change_the_batches(shards, workers):
     loader = DataLoader(stream(shards, start=3), batch_size=None, num_workers=workers)
     assert first(loader, 7) == first(stream(shards, start=3), 7)
@@ -129,8 +129,7 @@ def test_a_printed_mask_shows_each_lead_for_its_column(name):
         whole = any(row == (lead,) for row in layout.rows)
         assert mask[LEADS.index(lead)].sum() == (5000 if whole else 5000 // columns)
     if name == "3x4+1":
-        assert mask[LEADS.index("V1"), 2500:3750].sum() == 0
-        assert mask[LEADS.index("V1"), 2500 + 0 : 5000].sum() == 0 or mask[LEADS.index("V1"), 2500:3750].any()
+        assert mask[LEADS.index("V1"), 2500:3750].all()  # V1 stands in the third column
 
 
 def test_random_masks_always_show_something():
@@ -157,8 +156,8 @@ def test_wander_is_removed_and_beats_are_kept():
 
 
 @pytest.mark.shared
-def test_scp_codes_become_english_labels(shared_data):
-    phrases = scp_phrases(shared_data / "meta" / "scp_statements.csv")
-    recording = next(labelled_parquet(shared_data / "ptbxl" / "validation.parquet", phrases))
+def test_scp_codes_become_english_labels(shared):
+    phrases = scp_phrases(shared / "data" / "meta" / "scp_statements.csv")
+    recording = next(labelled_parquet(shared / "data" / "ptbxl" / "validation.parquet", phrases))
     assert phrases["NORM"] == "normal ECG"
     assert set(recording.labels) - set(SUPERCLASS_PHRASES) <= set(phrases.values())
