@@ -25,7 +25,9 @@ def random_page(recording: Recording, rng: np.random.Generator, pixels_per_mm: t
     cv2.setNumThreads(1)
     condition = str(rng.choice(list(CONDITION_SHARES), p=list(CONDITION_SHARES.values())))
     printed = resample(recording, SAMPLING_RATE)
-    return render(printed, seed=int(rng.integers(2**31)), condition=condition, pixels_per_mm=float(rng.uniform(*pixels_per_mm)))
+    return render(
+        printed, seed=int(rng.integers(2**31)), condition=condition, pixels_per_mm=float(rng.uniform(*pixels_per_mm))
+    )
 
 
 def find_sample(recording: Recording, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -72,7 +72,9 @@ class ReadingNetworks(nn.Module):
             given = {name: value.to(device) for name, value in batch[part].items()}
             if part == "trace":
                 tiles = given.pop("tile").float().contiguous(memory_format=torch.channels_last)
-                found = reading_loss(network(tiles), given["height"], given["presence"], given["weight"], given["readable"])
+                found = reading_loss(
+                    network(tiles), given["height"], given["presence"], given["weight"], given["readable"]
+                )
             else:
                 picture = given["picture"].permute(0, 3, 1, 2).float().div(255)
                 maps, page = network(picture.contiguous(memory_format=torch.channels_last))

@@ -35,7 +35,9 @@ class Mixer(nn.Module):
     def __init__(self, channels: int, heads: int, layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
-            nn.TransformerEncoderLayer(channels, heads, 2 * channels, dropout=0.0, activation="gelu", batch_first=True, norm_first=True)
+            nn.TransformerEncoderLayer(
+                channels, heads, 2 * channels, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
             for _ in range(layers)
         )
 
@@ -48,7 +50,10 @@ class Mixer(nn.Module):
         columns = torch.arange(width, device=device)[:, None] * rates
         code = torch.zeros(height, width, channels, device=device)
         code[..., :quarter], code[..., quarter : 2 * quarter] = rows.sin()[:, None], rows.cos()[:, None]
-        code[..., 2 * quarter : 3 * quarter], code[..., 3 * quarter : 4 * quarter] = columns.sin()[None], columns.cos()[None]
+        code[..., 2 * quarter : 3 * quarter], code[..., 3 * quarter : 4 * quarter] = (
+            columns.sin()[None],
+            columns.cos()[None],
+        )
         return code.reshape(height * width, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -79,8 +84,13 @@ class UNet(nn.Module):
             blocks: list[nn.Module] = [] if level == 0 else [ConvNorm(widths[level - 1], width, 3, 2)]
             self.down.append(nn.Sequential(*blocks, *(Residual(width) for _ in range(depth))))
         self.mixer = Mixer(widths[-1], 4, mixer_layers) if mixer_layers else nn.Identity()
-        self.lateral = nn.ModuleList(nn.Conv2d(deep, width, 1) for width, deep in zip(widths[:-1], widths[1:], strict=True))
-        self.up = nn.ModuleList(nn.Sequential(*(Residual(width) for _ in range(max(1, depth - 1)))) for width, depth in zip(widths[:-1], depths[:-1], strict=True))
+        self.lateral = nn.ModuleList(
+            nn.Conv2d(deep, width, 1) for width, deep in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.up = nn.ModuleList(
+            nn.Sequential(*(Residual(width) for _ in range(max(1, depth - 1))))
+            for width, depth in zip(widths[:-1], depths[:-1], strict=True)
+        )
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(batch, channels, H, W) -> features at stride 4 and at the coarsest stride."""

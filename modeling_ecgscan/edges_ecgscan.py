@@ -10,6 +10,7 @@ from .strips_ecgscan import FoundStrip
 
 _REACH_MM = 5.5
 _STEP_MM = 0.1
+_IRREGULAR_MM = 0.9
 
 
 def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
@@ -32,6 +33,23 @@ def _best_edge(members: list[tuple[StripColumns, float]], rising: bool) -> tuple
     return float(offsets[best]), float(total[best] - np.median(total))
 
 
+def _regular(nominal: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Found places, those that break the regular spacing of the others replaced by where it puts them."""
+    if len(nominal) < 3:
+        return found
+    best, line = np.inf, found
+    for i in range(len(nominal)):
+        for j in range(i + 1, len(nominal)):
+            slope = (found[j] - found[i]) / (nominal[j] - nominal[i])
+            if abs(slope - 1) > 0.04:
+                continue
+            candidate = found[i] + slope * (nominal - nominal[i])
+            cost = float(np.minimum(np.abs(found - candidate), 1.5).sum())
+            if cost < best:
+                best, line = cost, candidate
+    return np.where(np.abs(found - line) < _IRREGULAR_MM, found, line)
+
+
 def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
     """Strips with their starts and ends moved to where the reader sees them begin and end.
 
@@ -49,10 +67,14 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
         return found
 
     moved = list(strips)
-    for group in groups(lambda strip: strip.start_mm):
-        offset, _ = _best_edge([(columns[k], strips[k].start_mm) for k in group], rising=True)
+    starts = groups(lambda strip: strip.start_mm)
+    nominal = np.array([np.median([strips[k].start_mm for k in group]) for group in starts])
+    found = np.array(
+        [_best_edge([(columns[k], strips[k].start_mm) for k in group], rising=True)[0] for group in starts]
+    )
+    for group, offset in zip(starts, _regular(nominal, nominal + found) - nominal, strict=True):
         for k in group:
-            moved[k] = replace(moved[k], start_mm=strips[k].start_mm + offset)
+            moved[k] = replace(moved[k], start_mm=strips[k].start_mm + float(offset))
     for group in groups(lambda strip: strip.end_mm):
         offset, _ = _best_edge([(columns[k], strips[k].end_mm) for k in group], rising=False)
         for k in group:

@@ -1,6 +1,6 @@
 """From the phase of the printed grid to millimetres on paper: unwrapping and a smooth map, in both directions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -33,7 +33,9 @@ class _SplineFit:
         self.rows, self.columns = spline_basis(shape[0], spacing), spline_basis(shape[1], spacing)
         self.size = (self.rows.shape[1], self.columns.shape[1])
 
-    def normal(self, rows: np.ndarray, columns: np.ndarray, weight: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def normal(
+        self, rows: np.ndarray, columns: np.ndarray, weight: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Normal matrix and right side of sum w (rows c columns' - target)^2 over the cells."""
         n, m = self.size
         outer_rows = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), n * n)
@@ -61,7 +63,9 @@ def _wrap(cycles: np.ndarray) -> np.ndarray:
     return cycles - np.round(cycles)
 
 
-def unwrap(phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_weight: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def unwrap(
+    phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_weight: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Unwrap one grid direction into a smooth map.
 
     Gradients of the wrapped phase, taken as the whole number of turns that fits the predicted slope best,
@@ -82,16 +86,24 @@ def unwrap(phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_we
     matrix = 1e-3 * fit.smoothness() * max(strong.sum(), slope_weight.sum()) / np.prod(fit.size)
     side = np.zeros(int(np.prod(fit.size)))
     for axis in (0, 1):
-        expected = 0.5 * (np.take(slope[axis], np.arange(1, phase.shape[1 - axis]), 1 - axis) + np.take(slope[axis], np.arange(phase.shape[1 - axis] - 1), 1 - axis))
+        expected = 0.5 * (
+            np.take(slope[axis], np.arange(1, phase.shape[1 - axis]), 1 - axis)
+            + np.take(slope[axis], np.arange(phase.shape[1 - axis] - 1), 1 - axis)
+        )
         step = np.diff(phase, axis=1 - axis)
-        both = np.minimum(np.take(strong, np.arange(1, phase.shape[1 - axis]), 1 - axis), np.take(strong, np.arange(phase.shape[1 - axis] - 1), 1 - axis))
+        both = np.minimum(
+            np.take(strong, np.arange(1, phase.shape[1 - axis]), 1 - axis),
+            np.take(strong, np.arange(phase.shape[1 - axis] - 1), 1 - axis),
+        )
         trust = np.take(slope_weight, np.arange(1, phase.shape[1 - axis]), 1 - axis)
         off = _wrap(step - expected)
         # a step that needs most of half a turn beyond the expected slope is as likely a slip
         measured = both * np.clip(1.5 - 5 * np.abs(off), 0.02, 1.0)
         weight = measured + 0.03 * trust
         target = expected + off * measured / np.maximum(weight, 1e-9)
-        rows, columns = (fit.rows, np.diff(fit.columns, axis=0)) if axis == 0 else (np.diff(fit.rows, axis=0), fit.columns)
+        rows, columns = (
+            (fit.rows, np.diff(fit.columns, axis=0)) if axis == 0 else (np.diff(fit.rows, axis=0), fit.columns)
+        )
         part, right = fit.normal(rows, columns, weight, target)
         matrix += part
         side += right
@@ -99,7 +111,9 @@ def unwrap(phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_we
     return _pull(fit, nodes, phase, strong, spacing)
 
 
-def _pull(fit: _SplineFit, nodes: np.ndarray, phase: np.ndarray, strong: np.ndarray, spacing: float) -> tuple[np.ndarray, np.ndarray]:
+def _pull(
+    fit: _SplineFit, nodes: np.ndarray, phase: np.ndarray, strong: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Move the unwrapped map onto the phase, robustly."""
     surface = fit.values(nodes)
     offset = np.angle((strong * np.exp(2j * np.pi * (phase - surface))).sum()) / (2 * np.pi)
@@ -129,11 +143,13 @@ class PageGeometry:
     amplitude: np.ndarray
     residual_mm: float
     to_image: np.ndarray
-    _spline: list[np.ndarray] | None = None
+    _spline: list[np.ndarray] | None = field(default=None, init=False, repr=False)
 
     def px_per_mm(self) -> float:
         """Image pixels per millimetre in the middle of the picture."""
-        middle = self.paper[self.paper.shape[0] // 4 : -self.paper.shape[0] // 4, self.paper.shape[1] // 4 : -self.paper.shape[1] // 4]
+        middle = self.paper[
+            self.paper.shape[0] // 4 : -self.paper.shape[0] // 4, self.paper.shape[1] // 4 : -self.paper.shape[1] // 4
+        ]
         across = np.median(np.diff(middle[..., 0], axis=1)) / CELL_PX
         return float(np.sqrt(abs(np.linalg.det(self.to_image[:, :2]))) / max(abs(across), 1e-6))
 
@@ -171,7 +187,13 @@ class PageGeometry:
 
         rows, columns = self.paper.shape[:2]
         inside = np.clip(cells, 0, (columns - 1.0, rows - 1.0))
-        values = np.stack([map_coordinates(part, inside.T[::-1], order=3, prefilter=False, mode="mirror") for part in self._coefficients()], 1)
+        values = np.stack(
+            [
+                map_coordinates(part, inside.T[::-1], order=3, prefilter=False, mode="mirror")
+                for part in self._coefficients()
+            ],
+            1,
+        )
         beyond = cells - inside
         if not beyond.any():
             return values
@@ -180,7 +202,9 @@ class PageGeometry:
         return values + beyond[:, :1] * edge_x + beyond[:, 1:] * edge_y
 
 
-def fit_geometry(phase_maps: np.ndarray, jacobian: np.ndarray, paper: np.ndarray, to_image: np.ndarray, spacing: float) -> PageGeometry:
+def fit_geometry(
+    phase_maps: np.ndarray, jacobian: np.ndarray, paper: np.ndarray, to_image: np.ndarray, spacing: float
+) -> PageGeometry:
     """Millimetres on paper from the locator's maps.
 
     Args:

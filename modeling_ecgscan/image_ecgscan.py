@@ -1,6 +1,6 @@
 """The image tower that reads: locate, rectify, read; one `ECGReading` per page."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -21,6 +21,8 @@ _CLOSE_UP = (576, 768)
 _FINEST_PX_PER_MM = 3.4  # of the picture on which a page is located
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 _NODE_CELLS = 6.0
+_GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
+_ROW_MM = 250.0
 
 
 @dataclass
@@ -87,6 +89,20 @@ def _shrink(image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA), back
 
 
+def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
+    """Without a visible grid, scale the page so that its rows have the standard length, where they nearly do."""
+    length = max(s.end_mm for s in layout.strips) - min(s.start_mm for s in layout.strips)
+    ratio = _ROW_MM / length
+    if not 0.85 < ratio < 1.18:
+        return geometry, layout
+    strips = [
+        replace(s, start_mm=s.start_mm * ratio, end_mm=s.end_mm * ratio, baseline_mm=s.baseline_mm * ratio)
+        for s in layout.strips
+    ]
+    scaled = replace(geometry, paper=geometry.paper * ratio)
+    return scaled, replace(layout, strips=strips)
+
+
 def _differ(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether two views of a page are turned by 2 degrees or scaled by an eighth against each other."""
     change = np.linalg.inv(first[:, :2]) @ second[:, :2]
@@ -99,7 +115,14 @@ def _picture(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -> 
     scale = 1.0 / max(float(np.sqrt(abs(np.linalg.det(to_image[:, :2])))), 1e-6)
     small, back = _shrink(image, min(1.0, 1.15 * scale))
     lifted = np.linalg.inv(back) @ np.vstack([to_image, [0, 0, 1]])
-    return cv2.warpAffine(small, lifted[:2], size[::-1], flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128))
+    return cv2.warpAffine(
+        small,
+        lifted[:2],
+        size[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(128, 128, 128),
+    )
 
 
 class ECGScanImageReader(nn.Module):
@@ -117,7 +140,9 @@ class ECGScanImageReader(nn.Module):
         self.reader = StripReader(config.read_widths, config.read_depths)
 
     @torch.no_grad()
-    def read(self, pixel_values: torch.Tensor, page_size: torch.Tensor | None = None, columns: str = "sequential") -> list[ECGReading]:
+    def read(
+        self, pixel_values: torch.Tensor, page_size: torch.Tensor | None = None, columns: str = "sequential"
+    ) -> list[ECGReading]:
         """Read pages.
 
         Args:
@@ -222,6 +247,8 @@ class ECGScanImageReader(nn.Module):
         layout = decode_layout(evidence, self.config.layouts)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
+        if np.percentile(geometry.amplitude, 75) < _GRID_SEEN:
+            geometry, layout = _standard_width(geometry, layout)
         speed, gain = _softmax(page[1:3]), _softmax(page[3:6])
         return Located(
             geometry,
@@ -237,19 +264,25 @@ class ECGScanImageReader(nn.Module):
         scale = _READ_PX_PER_MM / located.geometry.px_per_mm()
         small, back = _shrink(image, min(1.0, scale))
         lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
-        geometry = PageGeometry(located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2])
+        geometry = PageGeometry(
+            located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2]
+        )
         y_scale = min(1.0, 10.0 / located.gain[0])
         strips = located.layout.strips
         for _ in range(2):
             columns = self._read_tiles(small, geometry, strips, y_scale)
             moved = refine_edges(strips, columns)
-            shift = max(max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True))
+            shift = max(
+                max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
+            )
             strips = moved
             if shift < 2.0:
                 break
         return name_rhythm_strips(strips, columns), columns
 
-    def _read_tiles(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scale: float) -> list[StripColumns]:
+    def _read_tiles(
+        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scale: float
+    ) -> list[StripColumns]:
         jobs = plan_tiles(strips, y_scale)
         device = next(self.parameters()).device
         height, spread, presence = [], [], []

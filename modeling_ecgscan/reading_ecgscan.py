@@ -56,7 +56,9 @@ class StripReader(nn.Module):
         super().__init__()
         self.net = UNet(TILE_CHANNELS, widths, depths, mixer_layers=0)
         self.height_head = nn.Conv2d(widths[0], 2 * 4, 1)
-        self.column = nn.Sequential(ConvNorm(2 * widths[0], widths[0], 1), ConvNorm(widths[0], widths[0]), nn.Conv2d(widths[0], 4, 1))
+        self.column = nn.Sequential(
+            ConvNorm(2 * widths[0], widths[0], 1), ConvNorm(widths[0], widths[0]), nn.Conv2d(widths[0], 4, 1)
+        )
 
     def forward(self, tiles: torch.Tensor) -> StripReading:
         """Read (batch, 5, 256, columns) tiles; columns divisible by 16."""

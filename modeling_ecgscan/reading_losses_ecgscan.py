@@ -11,7 +11,9 @@ def _weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     return (values * weight).sum() / weight.sum().clamp_min(1.0)
 
 
-def locate_loss(maps: torch.Tensor, page_logits: torch.Tensor, truth: torch.Tensor, page_truth: torch.Tensor) -> dict[str, torch.Tensor]:
+def locate_loss(
+    maps: torch.Tensor, page_logits: torch.Tensor, truth: torch.Tensor, page_truth: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Loss of the dense maps and of the page logits, by name.
 
     Args:
@@ -27,8 +29,16 @@ def locate_loss(maps: torch.Tensor, page_logits: torch.Tensor, truth: torch.Tens
     weight = 0.2 + inside
     losses = {
         "phase": 2.5 * _weighted_mean((part["phase"] - truth[:, :4]).square().sum(1), weight),
-        "jacobian": 0.7 * _weighted_mean(functional.smooth_l1_loss(part["jacobian"], JACOBIAN_SCALE * truth[:, 4:8], reduction="none", beta=0.05).sum(1), paper),
-        "paper": _weighted_mean(functional.binary_cross_entropy_with_logits(part["paper"][:, 0], truth[:, 8], reduction="none"), weight),
+        "jacobian": 0.7
+        * _weighted_mean(
+            functional.smooth_l1_loss(
+                part["jacobian"], JACOBIAN_SCALE * truth[:, 4:8], reduction="none", beta=0.05
+            ).sum(1),
+            paper,
+        ),
+        "paper": _weighted_mean(
+            functional.binary_cross_entropy_with_logits(part["paper"][:, 0], truth[:, 8], reduction="none"), weight
+        ),
     }
     for channel, name in ((9, "baseline"), (10, "start"), (11, "end")):
         target = truth[:, channel]
@@ -80,6 +90,9 @@ def reading_loss(
     has = (readable.sum(1) > 8).float()
     return {
         "height": _weighted_mean(entropy, readable),
-        "presence": 0.5 * _weighted_mean(functional.binary_cross_entropy_with_logits(reading.presence.float(), presence, reduction="none"), weight),
+        "presence": 0.5
+        * _weighted_mean(
+            functional.binary_cross_entropy_with_logits(reading.presence.float(), presence, reduction="none"), weight
+        ),
         "snr": snr_weight * _weighted_mean(ratio, has),
     }

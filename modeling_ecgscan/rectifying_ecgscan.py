@@ -64,7 +64,9 @@ def cut_tile(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
     strip = strips[job.strip]
     rows, columns = TILE_HEIGHT // _NODE + 1, TILE_WIDTH // _NODE + 1
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * _NODE
-    nodes = np.stack([job.start_mm + x / job.px_per_mm[0], strip.baseline_mm + (y - TILE_HEIGHT / 2) / job.px_per_mm[1]], -1)
+    nodes = np.stack(
+        [job.start_mm + x / job.px_per_mm[0], strip.baseline_mm + (y - TILE_HEIGHT / 2) / job.px_per_mm[1]], -1
+    )
     pixels = geometry.image_of(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
     grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
     source = cv2.warpAffine(pixels, grow, (TILE_WIDTH, TILE_HEIGHT), flags=cv2.INTER_LINEAR)
@@ -92,7 +94,9 @@ def _normalise(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def join_tiles(jobs: list[TileJob], height: np.ndarray, spread: np.ndarray, presence: np.ndarray, n_strips: int) -> list[StripColumns]:
+def join_tiles(
+    jobs: list[TileJob], height: np.ndarray, spread: np.ndarray, presence: np.ndarray, n_strips: int
+) -> list[StripColumns]:
     """Readings of tiles (tiles, columns) in tile units, put together per strip in millimetres."""
     parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(n_strips)]
     for number, job in enumerate(jobs):

@@ -46,7 +46,9 @@ def column_confidence(columns: "StripColumns") -> np.ndarray:
     return columns.presence * np.exp(-((columns.spread_mm / _SURE_SPREAD_MM) ** 2) / 2)
 
 
-def _place(strip: FoundStrip, columns: "StripColumns", start_s: float, speed: float, gain: float, samples: int) -> tuple[slice, np.ndarray, np.ndarray]:
+def _place(
+    strip: FoundStrip, columns: "StripColumns", start_s: float, speed: float, gain: float, samples: int
+) -> tuple[slice, np.ndarray, np.ndarray]:
     """Millivolts and confidence of a strip on the page's 500 Hz time axis."""
     from scipy.interpolate import CubicSpline
 
@@ -102,8 +104,12 @@ def quality_of(features: dict[str, float], calibration: dict[str, Any]) -> float
     return float(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))))
 
 
-def _features(located: "Located", strips: list[FoundStrip], traces: list["StripColumns"], residual_uv: float | None) -> dict[str, float]:
-    sure = np.concatenate([column_confidence(t)[(t.x_mm > s.start_mm) & (t.x_mm < s.end_mm)] for s, t in zip(strips, traces, strict=True)])
+def _features(
+    located: "Located", strips: list[FoundStrip], traces: list["StripColumns"], residual_uv: float | None
+) -> dict[str, float]:
+    sure = np.concatenate(
+        [column_confidence(t)[(t.x_mm > s.start_mm) & (t.x_mm < s.end_mm)] for s, t in zip(strips, traces, strict=True)]
+    )
     amplitude = located.geometry.amplitude
     return {
         "confidence": float(sure.mean()),
@@ -118,7 +124,13 @@ def _features(located: "Located", strips: list[FoundStrip], traces: list["StripC
     }
 
 
-def report(located: "Located", strips: list[FoundStrip], traces: list["StripColumns"], columns: str, calibration: dict[str, Any]) -> "ECGReading":
+def report(
+    located: "Located",
+    strips: list[FoundStrip],
+    traces: list["StripColumns"],
+    columns: str,
+    calibration: dict[str, Any],
+) -> "ECGReading":
     """Put a reading together."""
     from .image_ecgscan import ECGReading
 
@@ -163,11 +175,18 @@ def report(located: "Located", strips: list[FoundStrip], traces: list["StripColu
     )
 
 
-def _describe(located: "Located", strip: FoundStrip, trace: "StripColumns", time: tuple[float, float], confidence: float) -> dict[str, Any]:
+def _describe(
+    located: "Located", strip: FoundStrip, trace: "StripColumns", time: tuple[float, float], confidence: float
+) -> dict[str, Any]:
     on = (trace.x_mm >= strip.start_mm) & (trace.x_mm <= strip.end_mm)
     line = np.stack([trace.x_mm[on], strip.baseline_mm - trace.height_mm[on]], axis=1)
     along = np.linspace(strip.start_mm, strip.end_mm, 24)
-    outline = np.concatenate([np.stack([along, np.full(24, strip.baseline_mm - 6)], 1), np.stack([along[::-1], np.full(24, strip.baseline_mm + 6)], 1)])
+    outline = np.concatenate(
+        [
+            np.stack([along, np.full(24, strip.baseline_mm - 6)], 1),
+            np.stack([along[::-1], np.full(24, strip.baseline_mm + 6)], 1),
+        ]
+    )
     return {
         "lead": strip.lead,
         "row": strip.row,

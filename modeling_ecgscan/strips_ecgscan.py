@@ -36,7 +36,9 @@ class RowEvidence:
     cumulative: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        self.cumulative = np.concatenate([np.zeros((1, 13)), np.cumsum(self.log_lead, axis=0)]) * _BIN_MM * _EVIDENCE_PER_MM
+        self.cumulative = (
+            np.concatenate([np.zeros((1, 13)), np.cumsum(self.log_lead, axis=0)]) * _BIN_MM * _EVIDENCE_PER_MM
+        )
 
     def sums(self, positions_mm: np.ndarray, lead: int) -> np.ndarray:
         """Cumulated evidence of a lead up to positions."""
@@ -65,7 +67,9 @@ def find_rows(paper: np.ndarray, baseline: np.ndarray, minimum_mm: float = 18.0)
     v, weight = paper[strong, 1], baseline[strong]
     area = _cell_area(paper)
     low = v.min() - 5
-    counts = np.bincount(((v - low) / _ROW_BIN_MM).astype(int), weight * area, int((v.max() - low + 5) / _ROW_BIN_MM) + 1)
+    counts = np.bincount(
+        ((v - low) / _ROW_BIN_MM).astype(int), weight * area, int((v.max() - low + 5) / _ROW_BIN_MM) + 1
+    )
     profile = gaussian_filter1d(counts / _ROW_BIN_MM, 0.9 / _ROW_BIN_MM)
     peaks, _ = find_peaks(profile, distance=int(6.5 / _ROW_BIN_MM))
     rows = []
@@ -90,7 +94,9 @@ def _cell_area(paper: np.ndarray) -> float:
     return float(np.prod(high - low) / max(inside, 1))
 
 
-def row_evidence(paper: np.ndarray, log_lead: np.ndarray, start: np.ndarray, rows: list[tuple[float, float]]) -> list[RowEvidence]:
+def row_evidence(
+    paper: np.ndarray, log_lead: np.ndarray, start: np.ndarray, rows: list[tuple[float, float]]
+) -> list[RowEvidence]:
     """Evidence along each row from (cells, 2) millimetres, (cells, 13) log probabilities and (cells,) start heat."""
     centres = [centre for centre, _ in rows]
     gap = min(np.diff(centres), default=30.0)
@@ -106,7 +112,11 @@ def row_evidence(paper: np.ndarray, log_lead: np.ndarray, start: np.ndarray, row
         heat = np.bincount(index, start[near], bins)
         filled = count > 0
         where = np.arange(bins)
-        logs = np.stack([np.interp(where, where[filled], logs[filled, k] / count[filled]) for k in range(13)], 1) if filled.any() else np.full((bins, 13), -2.5)
+        logs = (
+            np.stack([np.interp(where, where[filled], logs[filled, k] / count[filled]) for k in range(13)], 1)
+            if filled.any()
+            else np.full((bins, 13), -2.5)
+        )
         outside = (where < where[filled].min()) | (where > where[filled].max()) if filled.any() else np.ones(bins, bool)
         logs[outside] = [-0.05] + [-4.0] * 12
         evidence.append(RowEvidence(centre, length, low, np.maximum(logs, -7.0), heat / np.maximum(count, 1)))
@@ -130,7 +140,9 @@ def _template_score(evidence: list[RowEvidence], rows: list[list[str]], n_column
     return float(score[best]), float(lefts[best]), float(widths[best])
 
 
-def _score_at(evidence: list[RowEvidence], rows: list[list[str]], n_columns: int, left: np.ndarray, width: np.ndarray) -> np.ndarray:
+def _score_at(
+    evidence: list[RowEvidence], rows: list[list[str]], n_columns: int, left: np.ndarray, width: np.ndarray
+) -> np.ndarray:
     total = np.zeros_like(left)
     right = left + n_columns * width
     for row, leads in zip(evidence, rows, strict=True):
@@ -198,7 +210,9 @@ def decode_layout(evidence: list[RowEvidence], layouts: dict[str, list[list[str]
     return _template_to_layout(evidence, name, first, rows, left, width)
 
 
-def _template_to_layout(evidence: list[RowEvidence], name: str, first: int, rows: list[list[str]], left: float, width: float) -> FoundLayout:
+def _template_to_layout(
+    evidence: list[RowEvidence], name: str, first: int, rows: list[list[str]], left: float, width: float
+) -> FoundLayout:
     n_columns = max(len(leads) for leads in rows)
     strips = []
     gained = 0.0
@@ -247,7 +261,18 @@ def _free_layout(evidence: list[RowEvidence]) -> tuple[float, list[FoundStrip]] 
             if path[first] > 0 and (last - first) * _BIN_MM > 15:
                 start, end = row.origin_mm + first * _BIN_MM, row.origin_mm + last * _BIN_MM
                 lead = LEADS[path[first] - 1]
-                strips.append(FoundStrip(lead, number, column, start, end, row.baseline_mm, False, _name_probability(row, lead, start, end)))
+                strips.append(
+                    FoundStrip(
+                        lead,
+                        number,
+                        column,
+                        start,
+                        end,
+                        row.baseline_mm,
+                        False,
+                        _name_probability(row, lead, start, end),
+                    )
+                )
                 column += 1
     return (total, strips) if strips else None
 
@@ -256,4 +281,6 @@ def _free_to_layout(strips: list[FoundStrip]) -> FoundLayout:
     rows = sorted({strip.row for strip in strips})
     renumbered = [replace(strip, row=rows.index(strip.row)) for strip in strips]
     columns = 1 + max(strip.column for strip in strips)
-    return FoundLayout(f"{len(rows)}x{columns}", renumbered, float(np.mean([np.log(s.name_probability + 1e-6) for s in strips])))
+    return FoundLayout(
+        f"{len(rows)}x{columns}", renumbered, float(np.mean([np.log(s.name_probability + 1e-6) for s in strips]))
+    )

@@ -20,7 +20,7 @@ _BY_LOWER = {name.lower(): name for name in LEADS}
 
 
 def canonical_lead(name: str) -> str | None:
-    """Standard spelling of a lead name (`"avr"`, `"AVR"`, `"Lead II"`, `"MLII"`), or None if it is none of the twelve."""
+    """Standard spelling of a lead name (`"avr"`, `"Lead II"`, `"MLII"`), or None if it is none of the twelve."""
     key = name.strip().lower().removeprefix("lead").strip(" _-").removeprefix("ml")
     return _BY_LOWER.get(key)
 

@@ -8,7 +8,10 @@ from .page_style import sample_style
 from .page_wear import jpeg, table
 
 KINDS: tuple[str, ...] = ("grid", "text", "chart", "eeg", "scene", "figures")
-_WORDS = ("patient", "history", "of", "the", "left", "pressure", "normal", "study", "dose", "with", "and", "report", "12", "mg", "clinic", "date", "blood", "no", "sign", "total")  # fmt: skip
+_WORDS = (
+    *("patient", "history", "of", "the", "left", "pressure", "normal", "study", "dose", "with"),
+    *("and", "report", "12", "mg", "clinic", "date", "blood", "no", "sign", "total"),
+)
 
 
 def _canvas(rng: np.random.Generator) -> np.ndarray:
@@ -50,7 +53,9 @@ def _chart(rng: np.random.Generator, image: np.ndarray) -> None:
             for left, top in zip(x[::10], y[::10], strict=True):
                 cv2.rectangle(image, (int(left), int(top)), (int(left + 10), height - 40), colour, -1)
         else:
-            cv2.polylines(image, [np.stack([x, y], 1).astype(np.int32)], False, colour, int(rng.integers(1, 4)), cv2.LINE_AA)
+            cv2.polylines(
+                image, [np.stack([x, y], 1).astype(np.int32)], False, colour, int(rng.integers(1, 4)), cv2.LINE_AA
+            )
 
 
 def _eeg(rng: np.random.Generator, image: np.ndarray) -> None:

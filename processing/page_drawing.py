@@ -26,7 +26,10 @@ _STATEMENTS = (
     "*** Unconfirmed ***", "Borderline ECG", "Atrial fibrillation", "Possible left atrial enlargement",
     "Vent. rate 72 bpm", "PR interval 158 ms", "QRS duration 92 ms", "QT/QTc 392/417 ms", "P-R-T axes 45 12 38",
 )  # fmt: skip
-_HEADERS = ("ID: {n}_hr", "Age: {a} yrs", "Sex: Male", "Name:", "Height: 17{d}", "Date: 19{a}-0{d}-1{d}, 1{d}:4{d}:{a}", "Weight: {a} Kgs", "Room {n}", "Dept. of Cardiology")  # fmt: skip
+_HEADERS = (
+    *("ID: {n}_hr", "Age: {a} yrs", "Sex: Male", "Name:", "Height: 17{d}", "Weight: {a} Kgs", "Room {n}"),
+    *("Date: 19{a}-0{d}-1{d}, 1{d}:4{d}:{a}", "Dept. of Cardiology"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,17 @@ def place_strips(style: PageStyle) -> list[Strip]:
             printed_s = slot_s if rhythm else slot_s * style.printed_share
             x = style.left_mm + column * slot_s * style.speed
             strips.append(
-                Strip(lead, row, column, start, start + printed_s, x, printed_s * style.speed, style.baselines_mm[row], rhythm)
+                Strip(
+                    lead,
+                    row,
+                    column,
+                    start,
+                    start + printed_s,
+                    x,
+                    printed_s * style.speed,
+                    style.baselines_mm[row],
+                    rhythm,
+                )
             )
     return strips
 
@@ -100,13 +113,26 @@ class _Sheet:
     def line(self, points_mm: np.ndarray, thickness: int, layer: np.ndarray | None = None, value: int = 255) -> None:
         # pixel centres stand at whole numbers: paper millimetre x is pixel x * scale - 0.5
         fixed = np.rint((np.asarray(points_mm, np.float64) * self.scale - 0.5) * (1 << _SHIFT)).astype(np.int32)
-        cv2.polylines(self.ink if layer is None else layer, [fixed.reshape(-1, 1, 2)], False, value, thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(
+            self.ink if layer is None else layer,
+            [fixed.reshape(-1, 1, 2)],
+            False,
+            value,
+            thickness,
+            cv2.LINE_AA,
+            _SHIFT,
+        )
 
     def text(self, text: str, x_mm: float, y_mm: float, height_mm: float, font: str, value: int = 255) -> None:
         """Text with its top left corner at a place."""
         mask = _text_mask(text, font, max(5, round(height_mm * self.scale)))
         x, y = round(x_mm * self.scale), round(y_mm * self.scale)
-        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + mask.shape[1], self.size[1]), min(y + mask.shape[0], self.size[0])
+        x0, y0, x1, y1 = (
+            max(x, 0),
+            max(y, 0),
+            min(x + mask.shape[1], self.size[1]),
+            min(y + mask.shape[0], self.size[0]),
+        )
         if x1 > x0 and y1 > y0:
             part = mask[y0 - y : y1 - y, x0 - x : x1 - x]
             if value < 255:
@@ -189,7 +215,9 @@ def _draw_traces(sheet: _Sheet, style: PageStyle, strips: list[Strip], recording
         if step > 1:
             # keep the extremes that a slower pen would still reach
             index, values = index[::step], values[::step]
-        points = np.stack([strip.x_of(index / recording.sampling_rate), strip.baseline_mm - values * style.gain], axis=1)
+        points = np.stack(
+            [strip.x_of(index / recording.sampling_rate), strip.baseline_mm - values * style.gain], axis=1
+        )
         if style.joined and previous is not None and previous[0] == strip.row and style.printed_share == 1.0:
             points = np.concatenate([previous[1], points])
         good = np.isfinite(points[:, 1])
@@ -218,7 +246,10 @@ def _draw_pulses(sheet: _Sheet, style: PageStyle, strips: list[Strip]) -> None:
             end = start + style.pulse_mm + foot
         left, right = (start + foot, end) if style.pulse_gap_mm == 0 else (start + foot, end - foot)
         top = base - style.gain
-        sheet.line(np.array([[start, base], [left, base], [left, top], [right, top], [right, base], [end, base]]), style.trace_px)
+        sheet.line(
+            np.array([[start, base], [left, base], [left, top], [right, top], [right, base], [end, base]]),
+            style.trace_px,
+        )
 
 
 def _draw_separators(sheet: _Sheet, style: PageStyle, strips: list[Strip]) -> None:
@@ -282,7 +313,13 @@ def _scribble(sheet: _Sheet, rng: np.random.Generator) -> None:
     x, y, size = rng.uniform(0.1, 0.7) * width, rng.uniform(0.05, 0.9) * height, rng.uniform(2, 5)
     t = np.linspace(0, rng.uniform(8, 20), 160)
     wave = np.cumsum(rng.normal(0, 0.35, (160, 2)), axis=0) * 0.15
-    loops = np.stack([x + t * size * 0.5 + np.sin(t * 5.1) * size * 0.4, y + np.sin(t * 4.3 + wave[:, 0]) * size * rng.uniform(0.4, 1)], 1)
+    loops = np.stack(
+        [
+            x + t * size * 0.5 + np.sin(t * 5.1) * size * 0.4,
+            y + np.sin(t * 4.3 + wave[:, 0]) * size * rng.uniform(0.4, 1),
+        ],
+        1,
+    )
     sheet.line(loops + wave, max(1, round(sheet.scale * 0.35)))
 
 

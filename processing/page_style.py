@@ -129,7 +129,11 @@ def _sample_grid(rng: np.random.Generator, style: PageStyle) -> None:
 def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
     dark = int(rng.choice([10, 30, 60, 90], p=[0.5, 0.25, 0.15, 0.1]))
     style.ink = (dark, dark, dark) if rng.random() < 0.85 else (dark // 2, dark // 2, min(255, dark + 70))
-    style.trace_px = int(np.clip(round(style.pixels_per_mm * rng.choice([0.15, 0.22, 0.3, 0.4, 0.5], p=[0.15, 0.25, 0.3, 0.2, 0.1])), 1, 4))
+    style.trace_px = int(
+        np.clip(
+            round(style.pixels_per_mm * rng.choice([0.15, 0.22, 0.3, 0.4, 0.5], p=[0.15, 0.25, 0.3, 0.2, 0.1])), 1, 4
+        )
+    )
     style.trace_rate = float(rng.choice([500.0, 250.0, 125.0], p=[0.55, 0.4, 0.05]))
     style.joined = bool(rng.random() < 0.55)
     style.separator = _choose(rng, (("none", 0.38), ("bar", 0.32), ("line", 0.12), ("ticks", 0.12), ("dashed", 0.06)))
@@ -141,7 +145,12 @@ def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
     style.pulse_gap_mm = float(rng.choice([0.0, 1.0, 2.0, 3.0], p=[0.6, 0.15, 0.15, 0.1]))
     style.label_place = _choose(rng, (("above", 0.45), ("below", 0.35), ("on", 0.10), ("before", 0.10)))
     style.label_mm = float(rng.uniform(2.2, 4.6))
-    drop = {"above": -rng.uniform(4, 10), "below": rng.uniform(3, 8), "on": rng.uniform(-2, 3), "before": rng.uniform(-3, 3)}
+    drop = {
+        "above": -rng.uniform(4, 10),
+        "below": rng.uniform(3, 8),
+        "on": rng.uniform(-2, 3),
+        "before": rng.uniform(-3, 3),
+    }
     across = -rng.uniform(6, 10) if style.label_place == "before" else rng.uniform(-0.5, 4.0)
     style.label_offset_mm = (float(across), float(drop[style.label_place]))
     style.font = str(rng.choice(["sans", "serif", "mono", "bold", "hershey", "hershey2", "condensed"]))
@@ -151,11 +160,19 @@ def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
 
 def _place_rows(rng: np.random.Generator, style: PageStyle, tight: bool) -> None:
     rows = len(style.layout.rows)
-    spacing = float(np.clip(rng.normal({True: 34, False: 26}[rows <= 4], 5), 18, 44)) if rows <= 8 else float(rng.uniform(11, 19))
+    spacing = (
+        float(np.clip(rng.normal({True: 34, False: 26}[rows <= 4], 5), 18, 44))
+        if rows <= 8
+        else float(rng.uniform(11, 19))
+    )
     spacing *= 1.0 + 0.25 * (style.gain > 10) * (rows <= 4)
     gaps = spacing * (1.0 + (rng.normal(0, 0.06, rows) if rng.random() < 0.4 else np.zeros(rows)))
     width = style.column_s * style.speed * style.layout.n_columns
-    left = float(rng.uniform(6, 34)) if style.pulse == "left" or style.label_place == "before" else float(rng.uniform(3, 30))
+    left = (
+        float(rng.uniform(6, 34))
+        if style.pulse == "left" or style.label_place == "before"
+        else float(rng.uniform(3, 30))
+    )
     right = float(rng.uniform(12, 30)) if style.pulse == "right" else float(rng.uniform(3, 25))
     top = float(rng.uniform(4, 12)) if tight else float(rng.uniform(15, 75))
     bottom = float(rng.uniform(3, 10)) if tight else float(rng.uniform(8, 40))
@@ -198,9 +215,13 @@ def sample_style(
         raise ValueError(f"layout {layout!r} is unknown; known layouts: {', '.join(LAYOUTS)}")
     style = PageStyle(_sample_layout(rng, layout, rhythm), columns=columns)
     few_columns = style.layout.n_columns <= 2
-    style.speed = speed if speed is not None else float(rng.choice([25.0, 50.0], p=[0.85, 0.15] if few_columns else [0.95, 0.05]))
+    style.speed = (
+        speed if speed is not None else float(rng.choice([25.0, 50.0], p=[0.85, 0.15] if few_columns else [0.95, 0.05]))
+    )
     style.gain = gain if gain is not None else float(rng.choice([10.0, 5.0, 20.0], p=[0.88, 0.08, 0.04]))
-    total_s = min(duration_s, 250.0 / style.speed if rng.random() < 0.85 or style.speed > 25 else float(rng.uniform(5.0, 10.0)))
+    total_s = min(
+        duration_s, 250.0 / style.speed if rng.random() < 0.85 or style.speed > 25 else float(rng.uniform(5.0, 10.0))
+    )
     style.column_s = total_s / style.layout.n_columns
     style.printed_share = float(rng.choice([1.0, rng.uniform(0.975, 0.998)], p=[0.75, 0.25]))
     style.pixels_per_mm = pixels_per_mm if pixels_per_mm is not None else float(rng.uniform(5.0, 8.0))
@@ -208,4 +229,3 @@ def sample_style(
     _sample_marks(rng, style)
     _place_rows(rng, style, tight=bool(rng.random() < 0.3))
     return style
-

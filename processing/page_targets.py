@@ -23,7 +23,9 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def close_up(page: Page, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """(2, 3) affine map of a roughly upright picture that the strips fill, as a first look at a page finds it."""
-    corners = np.array([[s.x_mm + dx, s.baseline_mm + dy] for s in page.strips for dx in (0, s.width_mm) for dy in (-6, 6)])
+    corners = np.array(
+        [[s.x_mm + dx, s.baseline_mm + dy] for s in page.strips for dx in (0, s.width_mm) for dy in (-6, 6)]
+    )
     pixels = page.to_image(corners)
     middle = corners.mean(0)
     step = page.to_image(np.array([middle, middle + [10, 0], middle + [0, 10]]))
@@ -52,10 +54,14 @@ def picture_of(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -
         lifted = np.linalg.inv([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1.0]]) @ lifted
         image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(image, lifted[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128))
+    return cv2.warpAffine(
+        image, lifted[:2], size[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=(128, 128, 128)
+    )
 
 
-def locate_targets(page: Page, size: tuple[int, int], to_image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def locate_targets(
+    page: Page, size: tuple[int, int], to_image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Picture and dense truth of one page.
 
     Args:
@@ -72,7 +78,9 @@ def locate_targets(page: Page, size: tuple[int, int], to_image: np.ndarray) -> t
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * LOCATE_STRIDE + (LOCATE_STRIDE - 1) / 2
     pixels = np.stack([x, y, np.ones_like(x)], -1) @ to_image.T
     height, width = page.image.shape[:2]
-    inside = (pixels[..., 0] >= 0) & (pixels[..., 0] <= width - 1) & (pixels[..., 1] >= 0) & (pixels[..., 1] <= height - 1)
+    inside = (
+        (pixels[..., 0] >= 0) & (pixels[..., 0] <= width - 1) & (pixels[..., 1] >= 0) & (pixels[..., 1] <= height - 1)
+    )
     paper = page.to_paper(pixels.reshape(-1, 2)).reshape(rows, columns, 2).astype(np.float32)
     style = page.style
     on_paper = inside & (paper >= 0).all(-1) & (paper <= style.page_mm).all(-1)
@@ -81,7 +89,12 @@ def locate_targets(page: Page, size: tuple[int, int], to_image: np.ndarray) -> t
     x0, y0, x1, y1 = style.grid_box
     in_grid = on_paper & (paper[..., 0] > x0) & (paper[..., 0] < x1) & (paper[..., 1] > y0) & (paper[..., 1] < y1)
     turn = 2 * np.pi / 5 * (paper - np.array(style.grid_phase, np.float32))
-    maps[0], maps[1], maps[2], maps[3] = np.sin(turn[..., 0]), np.cos(turn[..., 0]), np.sin(turn[..., 1]), np.cos(turn[..., 1])
+    maps[0], maps[1], maps[2], maps[3] = (
+        np.sin(turn[..., 0]),
+        np.cos(turn[..., 0]),
+        np.sin(turn[..., 1]),
+        np.cos(turn[..., 1]),
+    )
     maps[:4] *= in_grid & gridded
     gradient_y, gradient_x = np.gradient(paper, LOCATE_STRIDE, axis=(0, 1))
     maps[4], maps[5], maps[6], maps[7] = gradient_x[..., 0], gradient_y[..., 0], gradient_x[..., 1], gradient_y[..., 1]
@@ -127,7 +140,10 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     """
     strip = page.strips[index]
     gain_scale = min(1.0, 10.0 / page.gain)
-    px_per_mm = (TILE_PX_PER_MM[0] * float(rng.normal(1, 0.006)), TILE_PX_PER_MM[1] * gain_scale * float(rng.normal(1, 0.006)))
+    px_per_mm = (
+        TILE_PX_PER_MM[0] * float(rng.normal(1, 0.006)),
+        TILE_PX_PER_MM[1] * gain_scale * float(rng.normal(1, 0.006)),
+    )
     span = TILE_SHAPE[1] / px_per_mm[0]
     low, high = strip.x_mm - rng.uniform(2, 14), strip.x_mm + strip.width_mm + rng.uniform(2, 14) - span
     first = low if rng.random() < 0.45 or high < low else float(rng.uniform(low, high))
@@ -175,7 +191,9 @@ def normalise_tile(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def _trace_truth(page: Page, index: int, x_mm: np.ndarray, origin: np.ndarray, turn: float, px_per_mm: tuple[float, float]) -> np.ndarray:
+def _trace_truth(
+    page: Page, index: int, x_mm: np.ndarray, origin: np.ndarray, turn: float, px_per_mm: tuple[float, float]
+) -> np.ndarray:
     """Height of the trace above the tile's middle (mm) at every column."""
     strip, recording = page.strips[index], page.recording
     rate = recording.sampling_rate
@@ -186,5 +204,4 @@ def _trace_truth(page: Page, index: int, x_mm: np.ndarray, origin: np.ndarray, t
     # the tile is turned by a small angle about its origin
     x_tile = x - turn * up
     up_tile = up + turn * (x - origin[0])
-    truth = np.interp(x_mm, x_tile, up_tile, left=np.nan, right=np.nan)
-    return truth
+    return np.interp(x_mm, x_tile, up_tile, left=np.nan, right=np.nan)

@@ -52,7 +52,9 @@ class Warp:
         """(height, width, 2) float32 pixels of the flat drawing for every image pixel."""
         height, width = self.size
         grow = np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], np.float64)
-        return cv2.warpAffine(self.nodes * np.float32(pixels_per_mm) - np.float32(0.5), grow, (width, height), flags=cv2.INTER_LINEAR)
+        return cv2.warpAffine(
+            self.nodes * np.float32(pixels_per_mm) - np.float32(0.5), grow, (width, height), flags=cv2.INTER_LINEAR
+        )
 
     def full(self, values: np.ndarray) -> np.ndarray:
         """Node values spread over every pixel of the image."""
@@ -117,32 +119,59 @@ def _surface(rng: np.random.Generator, page_mm: tuple[float, float], kind: str) 
     return surface, float(rng.uniform(0.5, 1.6))
 
 
-def _facets(rng: np.random.Generator, count: int, x: np.ndarray, y: np.ndarray, page_mm: tuple[float, float]) -> np.ndarray:
+def _facets(
+    rng: np.random.Generator, count: int, x: np.ndarray, y: np.ndarray, page_mm: tuple[float, float]
+) -> np.ndarray:
     """A surface of flat facets between random corners."""
     from scipy.interpolate import LinearNDInterpolator
 
     low, high = np.array([-60.0, -60.0]), np.array(page_mm) + 60.0
-    corners = np.concatenate([rng.uniform(low, high, (count, 2)), [[low[0], low[1]], [low[0], high[1]], [high[0], low[1]], [high[0], high[1]]]])
+    corners = np.concatenate(
+        [
+            rng.uniform(low, high, (count, 2)),
+            [[low[0], low[1]], [low[0], high[1]], [high[0], low[1]], [high[0], high[1]]],
+        ]
+    )
     heights = rng.normal(0, 1, len(corners)) * (rng.random(len(corners)) < 0.7)
     return LinearNDInterpolator(corners, heights, fill_value=0.0)(x, y).astype(np.float32)
 
 
-def _camera(rng: np.random.Generator, page_mm: tuple[float, float], turn_deg: float, tilt_deg: float, pixels_per_mm: float) -> tuple[np.ndarray, float]:
+def _camera(
+    rng: np.random.Generator, page_mm: tuple[float, float], turn_deg: float, tilt_deg: float, pixels_per_mm: float
+) -> tuple[np.ndarray, float]:
     """Homography from paper to a plane in pixels, not yet placed in a frame, and the distance in page widths."""
     tilt = np.deg2rad(rng.normal(0, 1, 2) * tilt_deg / 2)
     turn = np.deg2rad(turn_deg)
     distance = float(rng.uniform(1.1, 2.5))
     centre = np.array(page_mm) / 2
     reach = distance * max(page_mm)
-    ca, sa, cb, sb, ct, st = np.cos(tilt[0]), np.sin(tilt[0]), np.cos(tilt[1]), np.sin(tilt[1]), np.cos(turn), np.sin(turn)
-    rotation = np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]]) @ np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]]) @ np.array([[ct, -st, 0], [st, ct, 0], [0, 0, 1.0]])
+    ca, sa, cb, sb, ct, st = (
+        np.cos(tilt[0]),
+        np.sin(tilt[0]),
+        np.cos(tilt[1]),
+        np.sin(tilt[1]),
+        np.cos(turn),
+        np.sin(turn),
+    )
+    rotation = (
+        np.array([[cb, 0, sb], [0, 1, 0], [-sb, 0, cb]])
+        @ np.array([[1, 0, 0], [0, ca, -sa], [0, sa, ca]])
+        @ np.array([[ct, -st, 0], [st, ct, 0], [0, 0, 1.0]])
+    )
     corners = np.array([[0, 0], [page_mm[0], 0], [page_mm[0], page_mm[1]], [0, page_mm[1]]], np.float64)
     placed = np.concatenate([corners - centre, np.zeros((4, 1))], axis=1) @ rotation.T
     seen = placed[:, :2] * (reach / (reach + placed[:, 2:])) * pixels_per_mm
     return cv2.getPerspectiveTransform(corners.astype(np.float32), seen.astype(np.float32)).astype(np.float64), distance
 
 
-def _frame(rng: np.random.Generator, camera: np.ndarray, page_mm: tuple[float, float], keep_mm: np.ndarray, crop: float, margin: float) -> tuple[np.ndarray, tuple[int, int]]:
+def _frame(
+    rng: np.random.Generator,
+    camera: np.ndarray,
+    page_mm: tuple[float, float],
+    keep_mm: np.ndarray,
+    crop: float,
+    margin: float,
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Place the seen page in a picture: a margin of table around it, or cropped down to what must stay."""
     width, height = page_mm
     page = project(camera, np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64))

@@ -41,7 +41,9 @@ def _light(rng: np.random.Generator, warp: Warp, strength: float) -> np.ndarray:
     level = 1.0 + strength * rng.uniform(0, 0.5) * (x * np.cos(angle) + y * np.sin(angle))
     level += strength * 0.05 * _noise_field(rng, size, (3, 4))
     if rng.random() < 0.4 * strength:
-        corners = rng.uniform(-0.7, 0.7, (int(rng.integers(3, 7)), 2)) * rng.uniform(0.4, 1.0) + rng.uniform(-0.6, 0.6, 2)
+        corners = rng.uniform(-0.7, 0.7, (int(rng.integers(3, 7)), 2)) * rng.uniform(0.4, 1.0) + rng.uniform(
+            -0.6, 0.6, 2
+        )
         shadow = np.zeros(size, np.float32)
         points = ((corners + 0.5) * (size[1], size[0])).astype(np.int32)
         cv2.fillPoly(shadow, [cv2.convexHull(points)], 1.0)
@@ -58,7 +60,11 @@ def _light(rng: np.random.Generator, warp: Warp, strength: float) -> np.ndarray:
 
 def _tone(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Gamma and contrast of camera or scanner."""
-    gamma, low, high = float(np.exp(rng.normal(0, 0.2 * strength))), rng.uniform(0, 30) * strength, 255 - rng.uniform(0, 30) * strength
+    gamma, low, high = (
+        float(np.exp(rng.normal(0, 0.2 * strength))),
+        rng.uniform(0, 30) * strength,
+        255 - rng.uniform(0, 30) * strength,
+    )
     curve = low + (high - low) * (np.arange(256) / 255.0) ** gamma
     return cv2.LUT(image, np.clip(curve, 0, 255).astype(np.uint8))
 
@@ -69,7 +75,10 @@ def _blur(rng: np.random.Generator, image: np.ndarray, pixels: float) -> np.ndar
         kernel = np.zeros((length, length), np.float32)
         angle = rng.uniform(0, np.pi)
         half = (length - 1) / 2
-        ends = [(half - half * np.cos(angle), half - half * np.sin(angle)), (half + half * np.cos(angle), half + half * np.sin(angle))]
+        ends = [
+            (half - half * np.cos(angle), half - half * np.sin(angle)),
+            (half + half * np.cos(angle), half + half * np.sin(angle)),
+        ]
         cv2.line(kernel, *(tuple(int(round(c)) for c in end) for end in ends), 1.0)  # type: ignore[call-overload]
         return cv2.filter2D(image, -1, kernel / kernel.sum())
     sigma = rng.uniform(0.25, 0.25 + pixels)
@@ -104,7 +113,9 @@ def _copy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         soft = cv2.GaussianBlur(grey, (0, 0), 12)
         offset = rng.uniform(8, 45)
         contrast = rng.uniform(3, 15)
-        grey = np.clip(255 - contrast * np.clip(soft.astype(np.float32) - offset - grey, 0, 255), 0, 255).astype(np.uint8)
+        grey = np.clip(255 - contrast * np.clip(soft.astype(np.float32) - offset - grey, 0, 255), 0, 255).astype(
+            np.uint8
+        )
         if rng.random() < 0.5:
             _, grey = cv2.threshold(grey, int(rng.integers(90, 190)), 255, cv2.THRESH_BINARY)
     return cv2.merge([grey] * 3)

@@ -128,7 +128,11 @@ def render(
         pixels_per_mm=style.pixels_per_mm * float(rng.uniform(0.75, 1.1)),
     )
     source = warp.pixel_map(style.pixels_per_mm)
-    backdrop = table(rng, warp.size) if condition == "photo" else np.full((*warp.size, 3), 255 if rng.random() < 0.7 else 40, np.uint8)
+    backdrop = (
+        table(rng, warp.size)
+        if condition == "photo"
+        else np.full((*warp.size, 3), 255 if rng.random() < 0.7 else 40, np.uint8)
+    )
     image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)
     wear = wear_photo if condition == "photo" else wear_scan
     return Page(wear(rng, image, warp, style.pixels_per_mm), strips, style, warp, recording, condition)

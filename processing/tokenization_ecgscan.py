@@ -1,30 +1,31 @@
-"""The tokenizer: word pieces learned from reports."""
+"""The tokenizer: word pieces of the vocabulary that reports use."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 from transformers import PreTrainedTokenizerFast
 
 _SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789.,;:%()/-+&'<>=?!*"
+_WORD_SHARE = 0.7
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int = 4096, max_length: int = 96) -> PreTrainedTokenizerFast:
-    """A lower-case WordPiece tokenizer.
+    """A lower-case WordPiece tokenizer; the same texts always give the same one.
 
     Args:
         texts: reports and label phrases, any language; accents are stripped.
         vocab_size: at most that many pieces.
         max_length: word pieces after which a text is cut when truncation is asked for.
     """
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    alphabet = list("abcdefghijklmnopqrstuvwxyz0123456789.,;:%()/-+&'<>=")
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size, special_tokens=_SPECIAL, initial_alphabet=alphabet, limit_alphabet=80
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+    normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words = Counter(word for text in texts for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    pieces = _SPECIAL + _pieces(words, vocab_size - len(_SPECIAL))
+    tokenizer = Tokenizer(models.WordPiece({piece: index for index, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = normalizer, splitter
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B [SEP]",
@@ -39,6 +40,27 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 4096, max_length: in
         model_max_length=max_length,
         model_input_names=["input_ids", "attention_mask"],
     )
+
+
+def _pieces(words: Counter[str], size: int) -> list[str]:
+    """Characters, then frequent words, then the beginnings and endings that cover most of the others.
+
+    The trainer of the `tokenizers` library breaks ties by hash order, so no two of its runs agree.
+    """
+    letters = list(_ALPHABET)
+    pieces = dict.fromkeys([*letters, *(f"##{letter}" for letter in letters)])
+    frequent = sorted((word for word, count in words.items() if count > 1), key=lambda word: (-words[word], word))
+    for word in frequent[: max(0, int(_WORD_SHARE * size))]:
+        pieces[word] = None
+    parts: Counter[str] = Counter()
+    for word, count in words.items():
+        if word not in pieces:
+            for cut in range(2, len(word) - 1):
+                parts[word[:cut]] += count * cut
+                parts["##" + word[cut:]] += count * (len(word) - cut)
+    for part in sorted(parts, key=lambda part: (-parts[part], part)):
+        pieces[part] = None
+    return list(pieces)[:size]
 
 
 __all__ = ["train_tokenizer"]

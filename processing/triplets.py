@@ -37,7 +37,8 @@ def prepare(
     """Writes recordings as Parquet shards that every training stage streams.
 
     Args:
-        recordings: any number; rows are dealt to the shards at random, so a shard is a fair sample.
+        recordings: any number; rows are dealt to the shards at random, so a shard is a fair sample; none is
+            written empty.
         folder: receives `<split>-<shard>-of-<shards>.parquet`.
         limit: stops after that many recordings.
 
@@ -56,8 +57,10 @@ def prepare(
     waiting: list[list[dict]] = [[] for _ in names]
 
     def flush(index: int) -> None:
-        writers[index].write_table(pa.Table.from_pylist(waiting[index], schema=schema))
-        waiting[index].clear()
+        # An empty row group would stop the readers of `datasets`.
+        if waiting[index]:
+            writers[index].write_table(pa.Table.from_pylist(waiting[index], schema=schema))
+            waiting[index].clear()
 
     try:
         for recording in recordings:
@@ -67,7 +70,9 @@ def prepare(
             if reason:
                 counts[reason] += 1
                 continue
-            index = int(rng.integers(shards))
+            if counts["written"] % shards == 0:
+                deal = rng.permutation(shards)
+            index = int(deal[counts["written"] % shards])
             waiting[index].append(_row(recording, split))
             counts["written"] += 1
             if len(waiting[index]) == _ROWS_PER_GROUP:
@@ -77,6 +82,9 @@ def prepare(
     finally:
         for writer in writers:
             writer.close()
+    for name in names:
+        if not count_rows([name]):
+            name.unlink()
     return dict(counts)
 
 

@@ -39,7 +39,14 @@ def test_a_dot_drawn_on_paper_is_found_where_the_map_says(condition):
     import cv2
 
     rng = np.random.default_rng(11)
-    warp = sample_warp(rng, (200.0, 150.0), np.array([[20.0, 20.0], [180.0, 130.0]]), condition=condition, turn_deg=4.0, pixels_per_mm=4.0)
+    warp = sample_warp(
+        rng,
+        (200.0, 150.0),
+        np.array([[20.0, 20.0], [180.0, 130.0]]),
+        condition=condition,
+        turn_deg=4.0,
+        pixels_per_mm=4.0,
+    )
     for place in ((60.0, 50.0), (120.0, 100.0), (150.0, 70.0)):
         flat = np.zeros((900, 1200), np.uint8)
         middle = np.array(place) * 6.0 - 0.5
