@@ -7,6 +7,7 @@ to `runs/tiny/checkpoint`. On several processes: `accelerate launch train.py ...
 import argparse
 from importlib import import_module
 from pathlib import Path
+from typing import Any, cast
 
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
@@ -90,8 +91,8 @@ def build(args: argparse.Namespace, shards: list[str]) -> tuple[ECGScanModel, EC
         processor = ECGScanProcessor.from_pretrained(args.checkpoint)
         return ECGScanModel.from_pretrained(args.checkpoint, dtype="float32"), processor
     config = ECGScanConfig.tiny() if args.preset == "tiny" else ECGScanConfig.base()
-    config.image_config.architecture = args.architecture
-    text = config.text_config
+    image, text = cast(Any, config.image_config), cast(Any, config.text_config)
+    image.architecture = args.architecture
     processor = ECGScanProcessor(
         ECGScanImageProcessor(),
         ECGScanFeatureExtractor(),

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 _AUTO_MAP = {
     "AutoConfig": "configuration_ecgscan.ECGScanConfig",
     "AutoModel": "modeling_ecgscan.ECGScanModel",
@@ -16,7 +14,7 @@ _AUTO_MAP = {
 }
 
 
-def save_checkpoint(model: nn.Module, processor: Any, folder: str | Path, half: bool = False) -> None:
+def save_checkpoint(model: Any, processor: Any, folder: str | Path, half: bool = False) -> None:
     """Saves weights, configuration, processor and the code that they need.
 
     Args:

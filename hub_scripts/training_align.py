@@ -22,7 +22,7 @@ _CONDITIONS = {"clean": 0.25, "scan": 0.35, "photo": 0.4}
 _PIXELS_PER_MM = (4.0, 8.0)
 
 
-def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:
+def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
     """Volume and pairwise losses between pages and the frozen signal and text towers.
 
     A reading tower is frozen too, since the reading stage trains it: what is left to learn is its projection, which

@@ -109,7 +109,9 @@ def run(model: nn.Module, task: Task, args: StageArguments, accelerator: Acceler
     module.train()
     saved = time.monotonic()
     if start < args.steps:
-        for step, batch in zip(range(start, args.steps), task.batches(start), strict=False):
+        with torch.random.fork_rng(devices=[]):  # a loader that starts draws a number, which a resume must not notice
+            batches = iter(task.batches(start))
+        for step, batch in zip(range(start, args.steps), batches, strict=False):
             figures = _step(model, optimizer, task, batch, rate_at(step, args.steps, args.learning_rate), accelerator)
             if task.evaluate and ((step + 1) % task.evaluate_every == 0 or step + 1 == args.steps):
                 module.eval()

@@ -21,7 +21,7 @@ _TEXT_LENGTH = 64
 _REPORT_SHARE = 0.6
 
 
-def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:
+def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
     """Contrast of signals and texts, and masked reconstruction of the signal."""
     model.requires_grad_(False)
     for part in (model.signal_model, model.signal_projection, model.text_model, model.text_projection):
@@ -102,7 +102,7 @@ def training_text(recording: Recording, rng: np.random.Generator) -> tuple[str, 
 
 
 @torch.no_grad()
-def evaluate_signal_text(model: nn.Module, processor: Any, recordings: list[Recording]) -> dict[str, float]:
+def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]) -> dict[str, float]:
     """Figures on whole recordings and on what a 3x4+1 page shows of them.
 
     Returns:
@@ -137,7 +137,7 @@ def evaluate_signal_text(model: nn.Module, processor: Any, recordings: list[Reco
     }
 
 
-def _text_features(model: nn.Module, processor: Any, texts: list[str]) -> np.ndarray:
+def _text_features(model: Any, processor: Any, texts: list[str]) -> np.ndarray:
     parts = [texts[start : start + 64] for start in range(0, len(texts), 64)]
     return torch.cat([model.get_text_features(**tokenized(processor.tokenizer, part)) for part in parts]).numpy()
 

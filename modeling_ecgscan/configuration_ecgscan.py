@@ -1,7 +1,7 @@
 """Configuration of ECG-Scan: one class per tower, one over them, and two presets."""
 
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
@@ -163,7 +163,7 @@ class ECGScanConfig(PreTrainedConfig):
     """
 
     model_type = "ecgscan"
-    sub_configs_defaults: ClassVar[dict[str, type[PreTrainedConfig]]] = {
+    sub_configs_defaults = {
         "image_config": ECGScanImageConfig,
         "signal_config": ECGScanSignalConfig,
         "text_config": ECGScanTextConfig,

@@ -11,7 +11,7 @@ from torch import nn
 from .edges_ecgscan import name_rhythm_strips, refine_edges
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
-from .reading_ecgscan import StripReader
+from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 
@@ -108,6 +108,26 @@ def _differ(first: np.ndarray, second: np.ndarray) -> bool:
     change = np.linalg.inv(first[:, :2]) @ second[:, :2]
     turn = np.arctan2(change[1, 0] - change[0, 1], change[0, 0] + change[1, 1])
     return bool(abs(turn) > 0.035 or abs(np.log(abs(np.linalg.det(change)))) > 0.25)
+
+
+def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
+    """Whether the trace runs along the upper or lower end of its tile."""
+    reach = 0.88 * TILE_HEIGHT / 2 / (TILE_PX_PER_MM_Y * y_scale)
+    return bool((np.abs(trace.height_mm[trace.presence > 0.5]) > reach).sum() > 3)
+
+
+def _row_angle(points: np.ndarray, weight: np.ndarray, guess: float) -> float:
+    """Direction of the rows (radians), near a guess: seen along it, baselines pile up in the fewest places."""
+    best, angle = -1.0, guess
+    for offset in np.deg2rad(np.arange(-44.0, 44.5, 1.0)):
+        turned = guess + offset
+        across = points[:, 1] * np.cos(turned) - points[:, 0] * np.sin(turned)
+        pile = np.bincount(((across - across.min()) / 4.0).astype(int), weight)
+        pile = np.convolve(pile, (0.25, 0.5, 0.25))
+        sharpness = float(np.square(pile).sum()) * (1.0 - 0.15 * abs(offset))
+        if sharpness > best:
+            best, angle = sharpness, turned
+    return float(angle)
 
 
 def _picture(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -221,6 +241,7 @@ class ECGScanImageReader(nn.Module):
         mm_per_px = float(np.clip(np.sqrt(abs(ux * vy - uy * vx)), 0.05, 2.0))
         y, x = np.nonzero(on)
         points = np.stack([x, y], 1) * 4.0 + 1.5
+        angle = _row_angle(points, _sigmoid(maps[LOCATE_CHANNELS["baseline"]][0])[on], angle)
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         along = points @ turn.T
         low, high = np.percentile(along, 0.5, axis=0), np.percentile(along, 99.5, axis=0)
@@ -267,10 +288,10 @@ class ECGScanImageReader(nn.Module):
         geometry = PageGeometry(
             located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2]
         )
-        y_scale = min(1.0, 10.0 / located.gain[0])
         strips = located.layout.strips
+        y_scales = [min(1.0, 10.0 / located.gain[0])] * len(strips)
         for _ in range(2):
-            columns = self._read_tiles(small, geometry, strips, y_scale)
+            columns = self._read_tiles(small, geometry, strips, y_scales)
             moved = refine_edges(strips, columns)
             shift = max(
                 max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
@@ -278,12 +299,16 @@ class ECGScanImageReader(nn.Module):
             strips = moved
             if shift < 2.0:
                 break
+        tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
+        if tall:
+            again = self._read_tiles(small, geometry, strips, [0.55 * scale for scale in y_scales])
+            columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
         return name_rhythm_strips(strips, columns), columns
 
     def _read_tiles(
-        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scale: float
+        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scales: list[float]
     ) -> list[StripColumns]:
-        jobs = plan_tiles(strips, y_scale)
+        jobs = plan_tiles(strips, y_scales)
         device = next(self.parameters()).device
         height, spread, presence = [], [], []
         for first in range(0, len(jobs), 8):

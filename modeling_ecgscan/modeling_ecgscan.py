@@ -1,7 +1,7 @@
 """ECG-Scan: a page, a signal and a report in one space, and the page read into millivolts."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,20 +83,20 @@ class ECGScanPreTrainedModel(PreTrainedModel):
     config: ECGScanConfig
     base_model_prefix = "ecgscan"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ["image"]
     supports_gradient_checkpointing = True
     _supports_sdpa = True
     _supports_attention_backend = True
-    _no_split_modules: ClassVar[list[str]] = ["ECGScanLayer"]
-    _can_record_outputs: ClassVar[dict[str, type]] = {"hidden_states": ECGScanLayer}
-    _keys_to_ignore_on_load_unexpected: ClassVar[list[str]] = [r"^classifier\."]
+    _no_split_modules = ["ECGScanLayer"]
+    _can_record_outputs = {"hidden_states": ECGScanLayer}
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
 
     @classmethod
     def _can_set_attn_implementation(cls) -> bool:
         return True
 
     @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
+    def _init_weights(self, module: Any) -> None:
         super()._init_weights(module)
         std = self.config.initializer_range
         if isinstance(module, nn.Conv1d):
@@ -114,7 +114,8 @@ class ECGScanPreTrainedModel(PreTrainedModel):
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
         """As in transformers, but a weight that is missing or unknown is an error, never a silent random start."""
-        model, info = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = loaded
         missing = sorted(key for key in info["missing_keys"] if not key.startswith("classifier."))
         unknown = sorted(info["unexpected_keys"])
         if missing or unknown:
@@ -137,18 +138,18 @@ class ECGScanModel(ECGScanPreTrainedModel):
 
     def __init__(self, config: ECGScanConfig):
         super().__init__(config)
-        signal_size, text_size = config.signal_config.widths[-1], config.text_config.hidden_size
-        for tower_config in (config.image_config, config.signal_config, config.text_config):
+        towers: tuple[Any, Any, Any] = (config.image_config, config.signal_config, config.text_config)
+        image, signal, text = towers
+        for tower_config in towers:
             tower_config._attn_implementation = config._attn_implementation
-        self.reads = config.image_config.architecture == "reader"
-        tower = ECGScanImageReader if self.reads else ECGScanViTModel
-        self.image_model = tower(config.image_config)
-        self.signal_model = ECGScanSignalModel(config.signal_config, len(config.lead_names))
-        self.text_model = ECGScanTextModel(config.text_config)
-        self.image_size = signal_size if self.reads else config.image_config.hidden_size
+        self.reads = image.architecture == "reader"
+        self.image_model: Any = ECGScanImageReader(image) if self.reads else ECGScanViTModel(image)
+        self.signal_model = ECGScanSignalModel(signal, len(config.lead_names))
+        self.text_model = ECGScanTextModel(text)
+        self.image_size = signal.widths[-1] if self.reads else image.hidden_size
         self.image_projection = nn.Linear(self.image_size, config.projection_dim, bias=False)
-        self.signal_projection = nn.Linear(signal_size, config.projection_dim, bias=False)
-        self.text_projection = nn.Linear(text_size, config.projection_dim, bias=False)
+        self.signal_projection = nn.Linear(signal.widths[-1], config.projection_dim, bias=False)
+        self.text_projection = nn.Linear(text.hidden_size, config.projection_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
         self.post_init()
 

@@ -1,6 +1,6 @@
 """`pipeline("ecg-scan")`: pages in, readings out."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from transformers import AutoModel
 from transformers.image_utils import load_image
@@ -17,23 +17,25 @@ class ECGScanPipeline(Pipeline):
         >>> reader("page.jpg").signal.shape
     """
 
-    _load_processor = True
-    _load_image_processor = False
-    _load_feature_extractor = False
-    _load_tokenizer = False
-    _pipeline_calls_generate: ClassVar[bool] = False
+    _load_processor: Any = True
+    _load_image_processor: Any = False
+    _load_feature_extractor: Any = False
+    _load_tokenizer: Any = False
+    processor: Any
+    model: Any
 
     def _sanitize_parameters(self, columns: str | None = None, **_: Any) -> tuple[dict, dict, dict]:
         return {}, {} if columns is None else {"columns": columns}, {}
 
-    def preprocess(self, image: Any) -> dict[str, Any]:
-        return dict(self.processor(images=load_image(image), return_tensors="pt"))
+    def preprocess(self, input_: Any, **_: Any) -> dict[str, Any]:
+        return dict(self.processor(images=load_image(input_), return_tensors="pt"))
 
-    def _forward(self, inputs: dict[str, Any], columns: str = "sequential") -> dict[str, Any]:
-        return {"readings": self.model.read(inputs["pixel_values"], inputs["page_size"], columns)}
+    def _forward(self, input_tensors: dict[str, Any], **options: Any) -> Any:
+        pixels, size = input_tensors["pixel_values"], input_tensors["page_size"]
+        return {"readings": self.model.read(pixels, size, **options)}
 
-    def postprocess(self, outputs: dict[str, Any]) -> Any:
-        return outputs["readings"][0]
+    def postprocess(self, model_outputs: Any, **_: Any) -> Any:
+        return model_outputs["readings"][0]
 
 
 def register() -> None:

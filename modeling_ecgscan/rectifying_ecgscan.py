@@ -41,12 +41,12 @@ class StripColumns:
     presence: np.ndarray
 
 
-def plan_tiles(strips: list[FoundStrip], y_scale: float) -> list[TileJob]:
-    """Tiles that cover every strip and `MARGIN_MM` on both sides, overlaps shared halfway."""
-    px_per_mm = (TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y * y_scale)
-    tile_mm = TILE_WIDTH / px_per_mm[0]
+def plan_tiles(strips: list[FoundStrip], y_scales: list[float]) -> list[TileJob]:
+    """Tiles that cover every strip and `MARGIN_MM` on both sides, overlaps shared halfway; `y_scales` shrink heights."""
+    tile_mm = TILE_WIDTH / TILE_PX_PER_MM_X
     jobs = []
     for index, strip in enumerate(strips):
+        px_per_mm = (TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y * y_scales[index])
         low, high = strip.start_mm - MARGIN_MM, strip.end_mm + MARGIN_MM
         count = max(1, int(np.ceil((high - low - tile_mm) / (tile_mm - 6.0))) + 1) if high - low > tile_mm + 0.2 else 1
         starts = np.linspace(low, high - tile_mm, count) if count > 1 else np.array([(low + high - tile_mm) / 2])
@@ -110,4 +110,10 @@ def join_tiles(
                 presence[number, columns],
             )
         )
-    return [StripColumns(*(np.concatenate(values) for values in zip(*group, strict=True))) for group in parts]
+    joined = []
+    for group in parts:
+        x_mm, *values = (np.concatenate(part) for part in zip(*group, strict=True))
+        # rounding to whole columns may let neighbours share one
+        ahead = np.concatenate([[True], np.diff(np.maximum.accumulate(x_mm)) > 1e-6])
+        joined.append(StripColumns(x_mm[ahead], *(part[ahead] for part in values)))
+    return joined

@@ -8,6 +8,7 @@ LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3
 _BIN_MM = 1.5
 _ROW_BIN_MM = 0.25
 _EVIDENCE_PER_MM = 0.5
+_FREE_GAIN = 1.6  # a free layout must explain this much more than the best known one
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,8 @@ def decode_layout(evidence: list[RowEvidence], layouts: dict[str, list[list[str]
             if best is None or score > best[0]:
                 best = (score, name, first, rows, left, width)
     free = _free_layout(evidence)
-    if best is None or (free is not None and free[0] > best[0] + 60.0):
+    nothing = float(empty.sum())
+    if best is None or (free is not None and free[0] - nothing > _FREE_GAIN * max(best[0] - nothing, 1.0)):
         return None if free is None else _free_to_layout(free[1])
     score, name, first, rows, left, width = best
     return _template_to_layout(evidence, name, first, rows, left, width)

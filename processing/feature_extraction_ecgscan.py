@@ -1,7 +1,7 @@
 """Any recording as the input of the signal tower: 12 leads, 500 Hz, millivolts, and a mask."""
 
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from transformers import BatchFeature, SequenceFeatureExtractor
@@ -21,7 +21,7 @@ class ECGScanFeatureExtractor(SequenceFeatureExtractor):
         duration_s: seconds of the output; longer recordings are cut at their end, shorter ones masked.
     """
 
-    model_input_names: ClassVar[list[str]] = ["signal_values", "signal_mask"]
+    model_input_names = ["signal_values", "signal_mask"]
 
     def __init__(
         self,

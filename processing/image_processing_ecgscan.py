@@ -1,6 +1,6 @@
 """Pages of any size and mode as the input of the image tower: RGB, 8 bit, padded at the right and the bottom."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,7 +27,7 @@ class ECGScanImageProcessor(PilBackend):
         multiple: padded height and width are multiples of it.
     """
 
-    model_input_names: ClassVar[list[str]] = ["pixel_values", "page_size"]
+    model_input_names = ["pixel_values", "page_size"]
     valid_kwargs = ECGScanImageKwargs
     do_convert_rgb = True
     longest_edge = 4000
@@ -41,16 +41,16 @@ class ECGScanImageProcessor(PilBackend):
             return list(images)
         return [images]
 
-    def process_image(self, image: Any, **_: Any) -> np.ndarray:
+    def process_image(self, image: Any, **_: Any) -> np.ndarray:  # type: ignore[override]
         """(3, height, width) uint8 RGB of one page, reduced to `longest_edge`."""
         picture = to_rgb(image)
         scale = self.longest_edge / max(picture.size)
         if scale < 1:
-            size = tuple(max(1, round(side * scale)) for side in picture.size)
-            picture = picture.resize(size, Image.Resampling.BICUBIC)
+            width, height = (max(1, round(side * scale)) for side in picture.size)
+            picture = picture.resize((width, height), Image.Resampling.BICUBIC)
         return np.asarray(picture).transpose(2, 0, 1)
 
-    def _preprocess(
+    def _preprocess(  # type: ignore[override]
         self, images: list[np.ndarray], multiple: int, return_tensors: str | TensorType | None = None, **_: Any
     ) -> BatchFeature:
         sizes = np.array([page.shape[1:] for page in images], np.int64).reshape(-1, 2)

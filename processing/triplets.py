@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -207,7 +207,7 @@ class BatchStream(IterableDataset):
 
     def __init__(
         self,
-        shards: list[str | Path],
+        shards: Sequence[str | Path],
         make_sample: Callable[[Recording, np.random.Generator], dict],
         collate: Callable[[list[dict]], dict],
         batch_size: int,

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from transformers import AutoProcessor, pipeline
 
 from modeling_ecgscan.configuration_ecgscan import (
     LEAD_NAMES,
@@ -74,8 +76,6 @@ def model() -> ECGScanModel:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory, tiny):
     """A checkpoint as training writes it, code included."""
-    from transformers import AutoProcessor
-
     from hub_scripts.checkpoint import save_checkpoint
 
     folder = tmp_path_factory.mktemp("saved") / "checkpoint"
@@ -152,8 +152,6 @@ def test_a_checkpoint_that_lacks_a_weight_is_refused(model, tmp_path):
 
 
 def test_a_half_precision_checkpoint_is_half_as_large(model, tiny, tmp_path):
-    from transformers import AutoProcessor
-
     from hub_scripts.checkpoint import save_checkpoint
 
     save_checkpoint(model, AutoProcessor.from_pretrained(tiny), tmp_path, half=True)
@@ -366,3 +364,20 @@ def test_attention_written_out_agrees_with_the_fused_one(model):
     finally:
         model.set_attn_implementation("sdpa")
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(fused, eager, strict=True))
+
+
+@pytest.fixture(scope="module")
+def page() -> Image.Image:
+    return Image.new("RGB", (120, 80), "white")
+
+
+def test_pipelines_take_pages(saved, read_pages, page):
+    reader = pipeline("ecg-scan", model=str(saved), device="cpu")
+    assert reader(page).status == "no_ecg"
+    assert len(reader([page, page], columns="simultaneous")) == 2
+    zero_shot = pipeline("zero-shot-image-classification", model=str(saved), device="cpu")
+    found = zero_shot(page, candidate_labels=["normal ECG", "atrial fibrillation"], hypothesis_template="{}")
+    assert {entry["label"] for entry in found} == {"normal ECG", "atrial fibrillation"}
+    features = pipeline("image-feature-extraction", model=str(saved), device="cpu")(page)
+    assert np.shape(features) == (1, 32)
+    assert len(pipeline("image-classification", model=str(saved), device="cpu")(page)) == 2
