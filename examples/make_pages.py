@@ -14,7 +14,11 @@ from processing.simulator import simulate
 FOLDER = Path(__file__).resolve().parent
 PAGES = (
     ("clean", {"seed": 11, "condition": "clean", "pixels_per_mm": 6.0}, {"seed": 101, "rhythm": "sinus_rhythm"}),
-    ("photo", {"seed": 5, "condition": "photo", "pixels_per_mm": 8.0}, {"seed": 202, "rhythm": "sinus_rhythm"}),
+    (
+        "photo",
+        {"seed": 13, "condition": "photo", "pixels_per_mm": 8.0, "turn_deg": 11.0},
+        {"seed": 202, "rhythm": "sinus_rhythm"},
+    ),
 )
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
@@ -14,13 +13,23 @@ from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, Pa
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .views_ecgscan import (
+    CLOSE_UP,
+    WHOLE,
+    close_up_view,
+    picture_of,
+    shrink,
+    sigmoid,
+    softmax,
+    turned_view,
+    views_differ,
+    whole_view,
+)
 
 SAMPLING_RATE = 500
-_WHOLE = (384, 384)
-_CLOSE_UP = (576, 768)
-_FINEST_PX_PER_MM = 3.4  # of the picture on which a page is located
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 _NODE_CELLS = 6.0
+_SENSIBLE = -0.6  # mean log probability of the leads of a page that is the right way up
 _GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
 _ROW_MM = 250.0
 
@@ -70,25 +79,6 @@ class Located:
     rows_mm: list[tuple[float, float]]
 
 
-def _softmax(logits: np.ndarray, axis: int = 0) -> np.ndarray:
-    shifted = np.exp(logits - logits.max(axis=axis, keepdims=True))
-    return shifted / shifted.sum(axis=axis, keepdims=True)
-
-
-def _sigmoid(logits: np.ndarray) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-np.clip(logits, -30, 30)))
-
-
-def _shrink(image: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """The image reduced by area, and the (3, 3) map from its pixels back to the image's."""
-    if scale >= 1.0:
-        return image, np.eye(3)
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    sx, sy = image.shape[1] / size[0], image.shape[0] / size[1]
-    back = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5], [0, 0, 1.0]])
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), back
-
-
 def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
     """Without a visible grid, scale the page so that its rows have the standard length, where they nearly do."""
     length = max(s.end_mm for s in layout.strips) - min(s.start_mm for s in layout.strips)
@@ -103,46 +93,10 @@ def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGe
     return scaled, replace(layout, strips=strips)
 
 
-def _differ(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two views of a page are turned by 2 degrees or scaled by an eighth against each other."""
-    change = np.linalg.inv(first[:, :2]) @ second[:, :2]
-    turn = np.arctan2(change[1, 0] - change[0, 1], change[0, 0] + change[1, 1])
-    return bool(abs(turn) > 0.035 or abs(np.log(abs(np.linalg.det(change)))) > 0.25)
-
-
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
     """Whether the trace runs along the upper or lower end of its tile."""
     reach = 0.88 * TILE_HEIGHT / 2 / (TILE_PX_PER_MM_Y * y_scale)
     return bool((np.abs(trace.height_mm[trace.presence > 0.5]) > reach).sum() > 3)
-
-
-def _row_angle(points: np.ndarray, weight: np.ndarray, guess: float) -> float:
-    """Direction of the rows (radians), near a guess: seen along it, baselines pile up in the fewest places."""
-    best, angle = -1.0, guess
-    for offset in np.deg2rad(np.arange(-44.0, 44.5, 1.0)):
-        turned = guess + offset
-        across = points[:, 1] * np.cos(turned) - points[:, 0] * np.sin(turned)
-        pile = np.bincount(((across - across.min()) / 4.0).astype(int), weight)
-        pile = np.convolve(pile, (0.25, 0.5, 0.25))
-        sharpness = float(np.square(pile).sum()) * (1.0 - 0.15 * abs(offset))
-        if sharpness > best:
-            best, angle = sharpness, turned
-    return float(angle)
-
-
-def _picture(image: np.ndarray, to_image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Sample a picture of `size` through the (2, 3) affine map from its pixels to image pixels."""
-    scale = 1.0 / max(float(np.sqrt(abs(np.linalg.det(to_image[:, :2])))), 1e-6)
-    small, back = _shrink(image, min(1.0, 1.15 * scale))
-    lifted = np.linalg.inv(back) @ np.vstack([to_image, [0, 0, 1]])
-    return cv2.warpAffine(
-        small,
-        lifted[:2],
-        size[::-1],
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=(128, 128, 128),
-    )
 
 
 class ECGScanImageReader(nn.Module):
@@ -206,71 +160,55 @@ class ECGScanImageReader(nn.Module):
 
     def locate(self, image: np.ndarray) -> Located | str:
         """Geometry and strips of a page, or the reason why there are none."""
-        scale = max(image.shape[0] / _WHOLE[0], image.shape[1] / _WHOLE[1])
-        whole = np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
-        maps, page = self._maps(self.finder, _picture(image, whole, _WHOLE))
-        found = float(_sigmoid(page[0]))
-        to_image = self._close_up(maps, whole)
-        if found < self.config.calibration.get("find_threshold", 0.1) or to_image is None:
+        whole = whole_view(image)
+        maps, page = self._maps(self.finder, picture_of(image, whole, WHOLE))
+        found = float(sigmoid(page[0]))
+        view = close_up_view(maps, whole)
+        if found < self.config.calibration.get("find_threshold", 0.1) or view is None:
             return "no ECG was found on the page"
-        maps, page = self._maps(self.locator, _picture(image, to_image, _CLOSE_UP))
-        again = self._close_up(maps, to_image)
-        if again is not None and _differ(to_image, again):
-            to_image = again
-            maps, page = self._maps(self.locator, _picture(image, to_image, _CLOSE_UP))
-        ecg = min(found, float(_sigmoid(page[0])))
+        best: Located | str = "no row of traces was found on the page"
+        # a page that makes no sense this way up may do so another way up
+        for quarters in (0, 2, 1, 3):
+            located = self._locate_view(image, turned_view(view, quarters), found)
+            if isinstance(located, Located):
+                if isinstance(best, str) or located.layout.score_per_mm > best.layout.score_per_mm:
+                    best = located
+                if best.layout.score_per_mm > _SENSIBLE:
+                    break
+            elif isinstance(best, str):
+                best = located
+        return best
+
+    def _locate_view(self, image: np.ndarray, view: np.ndarray, found: float) -> Located | str:
+        maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
+        again = close_up_view(maps, view)
+        if again is not None and views_differ(view, again):
+            view = again
+            maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
         geometry = fit_geometry(
             maps[LOCATE_CHANNELS["phase"]],
             maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE,
-            _sigmoid(maps[LOCATE_CHANNELS["paper"]][0]),
-            to_image,
+            sigmoid(maps[LOCATE_CHANNELS["paper"]][0]),
+            view,
             _NODE_CELLS,
         )
-        return self._strips(maps, page, geometry, ecg)
-
-    def _close_up(self, maps: np.ndarray, whole: np.ndarray) -> np.ndarray | None:
-        """(2, 3) affine map of an upright picture that the strips fill; None where there are none."""
-        evidence = 1.0 - _softmax(maps[LOCATE_CHANNELS["lead"]])[0]
-        evidence = np.maximum(evidence, _sigmoid(maps[LOCATE_CHANNELS["baseline"]][0]))
-        on = evidence > 0.4
-        if on.sum() < 20:
-            return None
-        slope = maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE
-        ux, uy, vx, vy = (float(np.median(slope[k][on])) for k in range(4))
-        angle = float(np.angle(complex(ux, uy) + complex(vy, -vx)))
-        mm_per_px = float(np.clip(np.sqrt(abs(ux * vy - uy * vx)), 0.05, 2.0))
-        y, x = np.nonzero(on)
-        points = np.stack([x, y], 1) * 4.0 + 1.5
-        angle = _row_angle(points, _sigmoid(maps[LOCATE_CHANNELS["baseline"]][0])[on], angle)
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-        along = points @ turn.T
-        low, high = np.percentile(along, 0.5, axis=0), np.percentile(along, 99.5, axis=0)
-        margin = np.array([22.0, 22.0]) / mm_per_px
-        low, high = low - margin, high + margin
-        span = high - low
-        scale = max(span[0] / _CLOSE_UP[1], span[1] / _CLOSE_UP[0], 1.0 / (_FINEST_PX_PER_MM * mm_per_px))
-        centre = (low + high) / 2
-        # picture pixel p -> turned page coordinate centre + scale * (p - size / 2) -> letterbox pixel -> image pixel
-        linear = turn.T * scale
-        offset = turn.T @ (centre - scale * (np.array(_CLOSE_UP[::-1]) - 1) / 2)
-        lifted = np.vstack([whole, [0, 0, 1]]) @ np.vstack([np.column_stack([linear, offset]), [0, 0, 1]])
-        return lifted[:2]
+        return self._strips(maps, page, geometry, min(found, float(sigmoid(page[0]))))
 
     def _strips(self, maps: np.ndarray, page: np.ndarray, geometry: PageGeometry, ecg: float) -> Located | str:
         paper = geometry.paper.reshape(-1, 2)
-        baseline = _sigmoid(maps[LOCATE_CHANNELS["baseline"]][0]).ravel()
+        baseline = sigmoid(maps[LOCATE_CHANNELS["baseline"]][0]).ravel()
         rows = find_rows(paper, baseline)
         if not rows:
             return "no row of traces was found on the page"
-        lead = _softmax(maps[LOCATE_CHANNELS["lead"]]).reshape(13, -1).T
-        start = _sigmoid(maps[LOCATE_CHANNELS["start"]][0]).ravel()
+        lead = softmax(maps[LOCATE_CHANNELS["lead"]]).reshape(13, -1).T
+        start = sigmoid(maps[LOCATE_CHANNELS["start"]][0]).ravel()
         evidence = row_evidence(paper, np.log(lead + 1e-4), start, rows)
         layout = decode_layout(evidence, self.config.layouts)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
         if np.percentile(geometry.amplitude, 75) < _GRID_SEEN:
             geometry, layout = _standard_width(geometry, layout)
-        speed, gain = _softmax(page[1:3]), _softmax(page[3:6])
+        speed, gain = softmax(page[1:3]), softmax(page[3:6])
         return Located(
             geometry,
             layout,
@@ -283,7 +221,7 @@ class ECGScanImageReader(nn.Module):
     def trace(self, image: np.ndarray, located: Located) -> tuple[list[FoundStrip], list[StripColumns]]:
         """Read the strips column by column; read again where their ends were not where they had been expected."""
         scale = _READ_PX_PER_MM / located.geometry.px_per_mm()
-        small, back = _shrink(image, min(1.0, scale))
+        small, back = shrink(image, min(1.0, scale))
         lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
         geometry = PageGeometry(
             located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2]

@@ -42,7 +42,7 @@ class StripColumns:
 
 
 def plan_tiles(strips: list[FoundStrip], y_scales: list[float]) -> list[TileJob]:
-    """Tiles that cover every strip and `MARGIN_MM` on both sides, overlaps shared halfway; `y_scales` shrink heights."""
+    """Tiles that cover every strip and `MARGIN_MM` on both sides, overlaps shared halfway; heights times `y_scales`."""
     tile_mm = TILE_WIDTH / TILE_PX_PER_MM_X
     jobs = []
     for index, strip in enumerate(strips):
