@@ -58,18 +58,22 @@ def _register_pipeline(_: ModuleType) -> None:
     import_module("modeling_ecgscan.pipeline_ecgscan").register()
 
 
-# For each module of transformers that keeps a register: the module that holds what is registered there, and how.
+# For each module of transformers that keeps a register: how to register there.
 _AUTO = "transformers.models.auto."
-_REGISTRATIONS: dict[str, tuple[str, Callable[[ModuleType], None]]] = {
-    f"{_AUTO}configuration_auto": ("modeling_ecgscan.configuration_ecgscan", _register_config),
-    f"{_AUTO}modeling_auto": ("modeling_ecgscan.modeling_ecgscan", _register_models),
-    f"{_AUTO}processing_auto": ("processing.processing_ecgscan", _register_processor),
-    f"{_AUTO}image_processing_auto": ("processing.image_processing_ecgscan", _register_image_processor),
-    f"{_AUTO}feature_extraction_auto": ("processing.feature_extraction_ecgscan", _register_feature_extractor),
-    f"{_AUTO}tokenization_auto": ("modeling_ecgscan.configuration_ecgscan", _register_tokenizer),
-    "transformers.pipelines": ("modeling_ecgscan.pipeline_ecgscan", _register_pipeline),
+_REGISTRATIONS: dict[str, Callable[[ModuleType], None]] = {
+    f"{_AUTO}configuration_auto": _register_config,
+    f"{_AUTO}modeling_auto": _register_models,
+    f"{_AUTO}processing_auto": _register_processor,
+    f"{_AUTO}image_processing_auto": _register_image_processor,
+    f"{_AUTO}feature_extraction_auto": _register_feature_extractor,
+    f"{_AUTO}tokenization_auto": _register_tokenizer,
+    "transformers.pipelines": _register_pipeline,
 }
-_WATCHED = {*_REGISTRATIONS, *(home for home, _ in _REGISTRATIONS.values())}
+_OWN_PACKAGES = ("modeling_ecgscan.", "processing.")
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(_OWN_PACKAGES) and name.endswith("_ecgscan")
 
 
 def _half_imported(name: str) -> bool:
@@ -78,19 +82,21 @@ def _half_imported(name: str) -> bool:
 
 
 def _register(finished: str | None = None) -> None:
-    """Registers all that can be: auto modules that are imported, unless they or what they need are half imported.
+    """Registers with all modules that are imported, unless they, or modules of this package, are half imported.
 
-    The module that is half imported runs through here again once it has finished.
+    Whatever is half imported runs through here again once it has finished.
     """
-    for name, (home, register) in _REGISTRATIONS.items():
-        auto = sys.modules.get(name)
-        ready = auto is not None and not any(_half_imported(module) for module in (name, home) if module != finished)
-        if ready and name not in _registered:
-            _registered.add(name)
-            try:
-                register(auto)
-            except Exception as error:  # another program's use of transformers must not fail because of this one
-                warnings.warn(f"ecgscan could not register with {name}: {error!r}", stacklevel=2)
+    if any(_half_imported(name) for name in list(sys.modules) if _is_own(name) and name != finished):
+        return
+    for name, register in _REGISTRATIONS.items():
+        module = sys.modules.get(name)
+        if module is None or name in _registered or (name != finished and _half_imported(name)):
+            continue
+        _registered.add(name)
+        try:
+            register(module)
+        except Exception as error:  # another program's use of transformers must not fail because of this one
+            warnings.warn(f"ecgscan could not register with {name}: {error!r}", stacklevel=2)
 
 
 _registered: set[str] = set()
@@ -117,7 +123,7 @@ class _WatchingFinder(MetaPathFinder):
     """Finds the watched modules through the other finders and wraps their loader."""
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name not in _WATCHED:
+        if name not in _REGISTRATIONS and not _is_own(name):
             return None
         for finder in sys.meta_path:
             if finder is self:

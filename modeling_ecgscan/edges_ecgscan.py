@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from .rectifying_ecgscan import StripColumns
-from .strips_ecgscan import FoundStrip
+from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
 
-_REACH_MM = 5.5
-_STEP_MM = 0.1
-_IRREGULAR_MM = 0.9
+_OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
+_EVIDENCE = 0.25  # columns of a tile are not independent witnesses
+_IRREGULAR_MM = 0.6
 
 
 def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
@@ -25,29 +25,38 @@ def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets
     return cumulative[-1] - 2 * np.interp(pixel, np.arange(len(cumulative)), cumulative)
 
 
-def _best_edge(members: list[tuple[StripColumns, float]], rising: bool) -> tuple[float, float]:
-    offsets = np.arange(-_REACH_MM, _REACH_MM + 1e-9, _STEP_MM)
-    total = np.sum([_edge_evidence(columns, expected, rising, offsets) for columns, expected in members], axis=0)
-    total = total - 0.15 * offsets**2
-    best = int(np.argmax(total))
-    return float(offsets[best]), float(total[best] - np.median(total))
+def _curve(members: list[tuple[StripColumns, float]], rising: bool) -> np.ndarray:
+    """Evidence, over `_OFFSETS_MM`, for the edge that some strips share."""
+    total = np.sum([_edge_evidence(columns, expected, rising, _OFFSETS_MM) for columns, expected in members], axis=0)
+    return _EVIDENCE * total - 0.04 * _OFFSETS_MM**2
 
 
-def _regular(nominal: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Found places, those that break the regular spacing of the others replaced by where it puts them."""
-    if len(nominal) < 3:
-        return found
-    best, line = np.inf, found
-    for i in range(len(nominal)):
-        for j in range(i + 1, len(nominal)):
-            slope = (found[j] - found[i]) / (nominal[j] - nominal[i])
-            if abs(slope - 1) > 0.04:
-                continue
-            candidate = found[i] + slope * (nominal - nominal[i])
-            cost = float(np.minimum(np.abs(found - candidate), 1.5).sum())
-            if cost < best:
-                best, line = cost, candidate
-    return np.where(np.abs(found - line) < _IRREGULAR_MM, found, line)
+def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray]) -> np.ndarray:
+    """Offsets of the columns' starts: a regular spacing for all, then each to its own best place near it."""
+    stretch = np.linspace(-0.03, 0.03, 61)
+    along = nominal - nominal[0]
+    spacing = along[-1] / max(len(nominal) - 1, 1)
+    best, line = -np.inf, np.zeros(len(nominal))
+    for share in stretch:
+        places = [_OFFSETS_MM + share * distance for distance in along]
+        total = np.sum([np.interp(p, _OFFSETS_MM, curve) for p, curve in zip(places, curves, strict=True)], axis=0)
+        total = total - _spacing_cost(spacing * (1 + share), len(nominal))
+        index = int(np.argmax(total))
+        if total[index] > best:
+            best, line = float(total[index]), _OFFSETS_MM[index] + share * along
+    offsets = []
+    for place, curve in zip(line, curves, strict=True):
+        near = np.abs(_OFFSETS_MM - place) <= _IRREGULAR_MM
+        pulled = np.where(near, curve - 2.0 * (_OFFSETS_MM - place) ** 2, -np.inf)
+        offsets.append(_OFFSETS_MM[int(np.argmax(pulled))] if near.any() else place)
+    return np.array(offsets)
+
+
+def _spacing_cost(spacing: float, columns: int) -> float:
+    """Price of a column width that is not a standard row's share."""
+    if columns < 2:
+        return 0.0
+    return min(0.5 * ((spacing - STANDARD_ROW_MM / columns) / 0.3) ** 2, 6.0)
 
 
 def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
@@ -69,16 +78,14 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
     moved = list(strips)
     starts = groups(lambda strip: strip.start_mm)
     nominal = np.array([np.median([strips[k].start_mm for k in group]) for group in starts])
-    found = np.array(
-        [_best_edge([(columns[k], strips[k].start_mm) for k in group], rising=True)[0] for group in starts]
-    )
-    for group, offset in zip(starts, _regular(nominal, nominal + found) - nominal, strict=True):
+    curves = [_curve([(columns[k], strips[k].start_mm) for k in group], rising=True) for group in starts]
+    for group, offset in zip(starts, _regular_offsets(nominal, curves), strict=True):
         for k in group:
             moved[k] = replace(moved[k], start_mm=strips[k].start_mm + float(offset))
     for group in groups(lambda strip: strip.end_mm):
-        offset, _ = _best_edge([(columns[k], strips[k].end_mm) for k in group], rising=False)
+        curve = _curve([(columns[k], strips[k].end_mm) for k in group], rising=False)
         for k in group:
-            moved[k] = replace(moved[k], end_mm=strips[k].end_mm + offset)
+            moved[k] = replace(moved[k], end_mm=strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))]))
     return moved
 
 

@@ -12,7 +12,7 @@ from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
-from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
     WHOLE,
@@ -29,9 +29,8 @@ from .views_ecgscan import (
 SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 _NODE_CELLS = 6.0
-_SENSIBLE = -0.6  # mean log probability of the leads of a page that is the right way up
+_SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
-_ROW_MM = 250.0
 
 
 @dataclass
@@ -82,7 +81,7 @@ class Located:
 def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
     """Without a visible grid, scale the page so that its rows have the standard length, where they nearly do."""
     length = max(s.end_mm for s in layout.strips) - min(s.start_mm for s in layout.strips)
-    ratio = _ROW_MM / length
+    ratio = STANDARD_ROW_MM / length
     if not 0.85 < ratio < 1.18:
         return geometry, layout
     strips = [
@@ -171,7 +170,7 @@ class ECGScanImageReader(nn.Module):
         for quarters in (0, 2, 1, 3):
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
-                if isinstance(best, str) or located.layout.score_per_mm > best.layout.score_per_mm:
+                if isinstance(best, str) or located.layout.gain > best.layout.gain:
                     best = located
                 if best.layout.score_per_mm > _SENSIBLE:
                     break

@@ -146,12 +146,14 @@ def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
     style.label_place = _choose(rng, (("above", 0.45), ("below", 0.35), ("on", 0.10), ("before", 0.10)))
     style.label_mm = float(rng.uniform(2.2, 4.6))
     drop = {
-        "above": -rng.uniform(4, 10),
+        "above": -rng.uniform(4, 13),
         "below": rng.uniform(3, 8),
         "on": rng.uniform(-2, 3),
         "before": rng.uniform(-3, 3),
     }
-    across = -rng.uniform(6, 10) if style.label_place == "before" else rng.uniform(-0.5, 4.0)
+    across = (
+        -rng.uniform(6, 10) if style.label_place == "before" else rng.uniform(-0.5, 4.0 if rng.random() < 0.8 else 9.0)
+    )
     style.label_offset_mm = (float(across), float(drop[style.label_place]))
     style.font = str(rng.choice(["sans", "serif", "mono", "bold", "hershey", "hershey2", "condensed"]))
     style.header, style.footer = bool(rng.random() < 0.65), bool(rng.random() < 0.65)
@@ -168,11 +170,10 @@ def _place_rows(rng: np.random.Generator, style: PageStyle, tight: bool) -> None
     spacing *= 1.0 + 0.25 * (style.gain > 10) * (rows <= 4)
     gaps = spacing * (1.0 + (rng.normal(0, 0.06, rows) if rng.random() < 0.4 else np.zeros(rows)))
     width = style.column_s * style.speed * style.layout.n_columns
-    left = (
-        float(rng.uniform(6, 34))
-        if style.pulse == "left" or style.label_place == "before"
-        else float(rng.uniform(3, 30))
-    )
+    if style.pulse == "left" or style.label_place == "before":
+        left = float(rng.uniform(6, 34))
+    else:
+        left = float(rng.uniform(0.2, 3) if rng.random() < 0.3 else rng.uniform(3, 30))
     right = float(rng.uniform(12, 30)) if style.pulse == "right" else float(rng.uniform(3, 25))
     top = float(rng.uniform(4, 12)) if tight else float(rng.uniform(15, 75))
     bottom = float(rng.uniform(3, 10)) if tight else float(rng.uniform(8, 40))
@@ -216,7 +217,7 @@ def sample_style(
     style = PageStyle(_sample_layout(rng, layout, rhythm), columns=columns)
     few_columns = style.layout.n_columns <= 2
     style.speed = (
-        speed if speed is not None else float(rng.choice([25.0, 50.0], p=[0.85, 0.15] if few_columns else [0.95, 0.05]))
+        speed if speed is not None else float(rng.choice([25.0, 50.0], p=[0.75, 0.25] if few_columns else [0.95, 0.05]))
     )
     style.gain = gain if gain is not None else float(rng.choice([10.0, 5.0, 20.0], p=[0.88, 0.08, 0.04]))
     total_s = min(

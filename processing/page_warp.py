@@ -113,7 +113,7 @@ def _surface(rng: np.random.Generator, page_mm: tuple[float, float], kind: str) 
             distance = np.abs(across - rng.uniform(-0.3, 0.3))
             surface += rng.choice([-1, 1]) * rng.uniform(1, 9) * np.exp(-distance * rng.uniform(2, 12))
     if kind == "crumpled":
-        strength = rng.uniform(0.3, 1.3)
+        strength = rng.uniform(0.3, 1.9)
         for count, size in ((10, 5.0), (40, 2.6), (140, 0.9)):
             surface += strength * size * _facets(rng, count, x, y, page_mm)
     return surface, float(rng.uniform(0.5, 1.6))
