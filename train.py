@@ -113,6 +113,7 @@ def main(arguments: list[str] | None = None) -> Path:
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     accelerator.init_trackers("tensorboard")
+    accelerator.print(f"{accelerator.num_processes} process(es), {accelerator.device}, seed {args.seed}")
     count = args.simulated if args.simulated is not None else (0 if args.data else 500)
     with accelerator.main_process_first():
         shards = prepared_shards(

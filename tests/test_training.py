@@ -198,6 +198,7 @@ def train(repository: Path, output: Path, *extra: str) -> subprocess.Popen:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_killed_run_goes_on_to_the_same_losses_and_a_loadable_checkpoint(repository, tmp_path):
     whole = train(repository, tmp_path / "whole")
     output, _ = whole.communicate(timeout=500)
