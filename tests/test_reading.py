@@ -1,0 +1,153 @@
+"""Reading strips: heights, losses, edges, names and the time axis, each against a value known beforehand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges
+from modeling_ecgscan.reading_ecgscan import BIN_MM, HEIGHT_BINS, TILE_PX_PER_MM_X, StripReading, bin_heights_mm
+from modeling_ecgscan.reading_losses_ecgscan import locate_loss, reading_loss, soft_heights
+from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
+from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, strip_times
+from modeling_ecgscan.strips_ecgscan import FoundStrip
+from modeling_ecgscan.views_ecgscan import CLOSE_UP, turned_view
+from processing import page_targets
+from processing.leads import limb_leads_from
+from processing.simulator import simulate
+
+
+def certain(bins: list[int]) -> StripReading:
+    logits = torch.full((1, HEIGHT_BINS, len(bins)), -40.0)
+    logits[0, bins, range(len(bins))] = 40.0
+    return StripReading(logits, torch.full((1, len(bins)), 10.0))
+
+
+def columns_of(x_mm: np.ndarray, height_mm: np.ndarray, present: np.ndarray) -> StripColumns:
+    return StripColumns(x_mm, height_mm, np.full(len(x_mm), 0.2), np.where(present, 0.97, 0.03))
+
+
+def test_a_sure_column_has_the_height_of_its_bin_and_no_spread():
+    reading = certain([0, 64, 127])
+    assert torch.allclose(reading.height_mm()[0], bin_heights_mm()[[0, 64, 127]], atol=1e-4)
+    assert reading.spread_mm().max() < 1e-2
+    assert bin_heights_mm()[63] - bin_heights_mm()[64] == pytest.approx(BIN_MM)
+
+
+def test_soft_heights_are_a_distribution_around_the_true_height():
+    target = soft_heights(torch.tensor([[0.0, 3.3, -7.25]]))
+    assert torch.allclose(target.sum(1), torch.ones(1, 3))
+    assert torch.allclose(target.transpose(1, 2) @ bin_heights_mm(), torch.tensor([[0.0, 3.3, -7.25]]), atol=0.02)
+
+
+def test_reading_loss_of_even_odds_is_the_logarithm_of_the_bins():
+    ones = torch.ones(2, 40)
+    reading = StripReading(torch.zeros(2, HEIGHT_BINS, 40), torch.zeros(2, 40))
+    losses = reading_loss(reading, torch.zeros(2, 40), ones, ones, ones)
+    assert losses["height"].item() == pytest.approx(np.log(HEIGHT_BINS), abs=1e-4)
+    assert losses["presence"].item() == pytest.approx(0.5 * np.log(2), abs=1e-5)
+
+
+def test_reading_loss_stays_finite_where_nothing_is_readable():
+    logits = torch.zeros(1, HEIGHT_BINS, 16, requires_grad=True)
+    zeros = torch.zeros(1, 16)
+    losses = reading_loss(StripReading(logits, zeros.clone()), zeros, zeros, zeros, zeros)
+    sum(losses.values()).backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_locate_loss_of_a_page_without_an_ecg_asks_for_nothing_but_nothing():
+    maps = torch.zeros(1, 25, 8, 8)
+    maps[:, 8:12], maps[:, 12] = -30.0, 30.0
+    page = torch.tensor([[-30.0, 0, 0, 0, 0, 0]])
+    losses = locate_loss(maps, page, torch.zeros(1, 15, 8, 8), torch.zeros(1, 3, dtype=torch.int64))
+    assert sum(losses.values()).item() == pytest.approx(0.0, abs=1e-5)
+
+
+def test_tiles_cover_a_long_strip_once():
+    strips = [FoundStrip("II", 0, 0, 10.0, 260.0, 100.0)]
+    jobs = plan_tiles(strips, [1.0])
+    number = len(jobs)
+    values = np.zeros((number, 448))
+    joined = join_tiles(jobs, values, values, values, 1)[0]
+    steps = np.diff(joined.x_mm)
+    assert steps.min() > 0
+    assert steps.max() < 2.1 / TILE_PX_PER_MM_X
+    assert joined.x_mm[0] <= 4.5
+    assert joined.x_mm[-1] >= 265.5
+
+
+def test_heights_of_a_shrunken_tile_come_back_in_millimetres():
+    job = TileJob(0, 0.0, (6.0, 2.25))
+    joined = join_tiles([job], np.full((1, 448), 7.0), np.full((1, 448), 1.0), np.ones((1, 448)), 1)[0]
+    assert joined.height_mm[0] == pytest.approx(14.0)
+    assert joined.spread_mm[0] == pytest.approx(2.0)
+
+
+def test_edges_move_to_where_the_trace_begins_and_a_silent_row_follows_the_others():
+    x = np.arange(-10, 90, 1 / 6)
+    strips = [FoundStrip(lead, row, 0, 0.0, 62.5, 40.0 * row) for row, lead in enumerate(("I", "II", "III"))]
+    seen = [columns_of(x, np.zeros_like(x), (x > 2.0) & (x < 64.0)) for _ in strips]
+    seen[1] = replace(seen[1], presence=np.full(len(x), 0.5))
+    moved = refine_edges(strips, seen)
+    assert [strip.start_mm for strip in moved] == pytest.approx([2.0] * 3, abs=0.2)
+    assert [strip.end_mm for strip in moved] == pytest.approx([64.0] * 3, abs=0.2)
+
+
+def test_a_rhythm_strip_takes_the_name_of_the_lead_that_it_repeats():
+    x = np.arange(0, 260, 1 / 6)
+    rng = np.random.default_rng(0)
+    waves = {lead: np.convolve(rng.normal(0, 1, len(x)), np.ones(9) / 9, "same") for lead in ("I", "II", "V1", "V2")}
+    strips = [
+        FoundStrip("I", 0, 0, 0.0, 125.0, 20.0),
+        FoundStrip("V1", 0, 1, 125.0, 250.0, 20.0),
+        FoundStrip("II", 1, 0, 0.0, 125.0, 50.0),
+        FoundStrip("V2", 1, 1, 125.0, 250.0, 50.0),
+        FoundStrip("II", 2, 0, 0.0, 250.0, 80.0, True, 0.6),
+    ]
+    seen = [columns_of(x, waves[strip.lead], np.ones(len(x), bool)) for strip in strips[:4]]
+    seen.append(columns_of(x, waves["V1"], np.ones(len(x), bool)))
+    assert name_rhythm_strips(strips, seen)[4].lead == "V1"
+    assert [strip.lead for strip in name_rhythm_strips(strips, seen)[:4]] == ["I", "V1", "II", "V2"]
+
+
+def test_columns_follow_in_time_or_start_together():
+    strips = [FoundStrip("I", 0, 0, 20.0, 82.5, 0.0), FoundStrip("aVR", 0, 1, 82.6, 145.0, 0.0)]
+    assert strip_times(strips, 25.0, "sequential")[1][0] == pytest.approx(2.5)
+    assert strip_times(strips, 25.0, "simultaneous")[1][0] == 0.0
+    assert strip_times(strips, 50.0, "sequential")[1][0] == pytest.approx(1.25)
+
+
+def test_lead_law_residual_ignores_baselines_and_sees_a_wrong_lead():
+    recording = simulate(1)
+    signal = recording.signal.copy()
+    signal[:6] = limb_leads_from(signal[0], signal[1])
+    signal[3] += 0.4
+    assert law_residual_uv(signal) == pytest.approx(0.0, abs=0.1)
+    signal[2] = -signal[2]
+    assert law_residual_uv(signal) > 20
+
+
+def test_heart_rate_of_a_regular_rhythm_is_the_rate_of_its_peaks():
+    signal = np.full((12, 5000), np.nan, np.float32)
+    time = np.arange(5000) / 500
+    signal[1] = np.exp(-0.5 * (((time % 0.8) - 0.4) / 0.012) ** 2)
+    confidence = np.isfinite(signal).astype(np.float32)
+    assert heart_rate(signal, confidence) == pytest.approx(75.0, abs=0.5)
+    assert heart_rate(np.full((12, 5000), np.nan, np.float32), np.zeros((12, 5000), np.float32)) is None
+
+
+def test_four_quarter_turns_of_a_view_change_only_its_scale():
+    view = np.array([[2.0, 0.0, 3.0], [0.0, 2.0, 5.0]])
+    assert np.allclose(turned_view(turned_view(view, 2), 2), view)
+    middle = np.array([(CLOSE_UP[1] - 1) / 2, (CLOSE_UP[0] - 1) / 2, 1.0])
+    for quarters in range(4):
+        assert np.allclose(turned_view(view, quarters) @ middle, view @ middle)
+
+
+def test_training_tiles_and_reading_tiles_have_the_same_scale():
+    from modeling_ecgscan import reading_ecgscan as reading
+
+    assert page_targets.TILE_SHAPE == (reading.TILE_HEIGHT, reading.TILE_WIDTH)
+    assert page_targets.TILE_PX_PER_MM == (reading.TILE_PX_PER_MM_X, reading.TILE_PX_PER_MM_Y)
