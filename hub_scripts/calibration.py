@@ -56,7 +56,7 @@ def calibrate(checkpoint: Path, data: Path | None, pages: int, seed: int) -> dic
     """Fit on two thirds of the pages, measure on the rest, then fit on all and write the weights."""
     from tqdm.auto import tqdm
 
-    reader = load_reader(checkpoint)
+    reader = load_reader(str(checkpoint))
     rows, levels, names = [], [], []
     for job in tqdm(rendered_jobs(data, pages, LAYOUTS, CONDITIONS, seed), desc="calibration"):
         subject = subject_of(job)

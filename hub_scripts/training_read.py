@@ -33,8 +33,8 @@ def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> N
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
         raise ValueError(f"unknown parts {unknown} of stage 'read'; expected some of {', '.join(PARTS)}")
-    tower = model.image_model
-    networks = {"find": tower.finder, "locate": tower.locator, "trace": tower.reader}
+    tower: Any = model.image_model
+    networks: dict[str, nn.Module] = {"find": tower.finder, "locate": tower.locator, "trace": tower.reader}
     model.requires_grad_(False)
     for part in parts:
         networks[part].requires_grad_(True)
@@ -62,7 +62,8 @@ class ReadingNetworks(nn.Module):
 
     def __init__(self, networks: dict[str, nn.Module], parts: tuple[str, ...]) -> None:
         super().__init__()
-        self.parts = nn.ModuleDict({part: networks[part] for part in parts}).to(memory_format=torch.channels_last)
+        self.parts = nn.ModuleDict({part: networks[part] for part in parts})
+        self.parts.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, batch: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
         """Losses by name, each with the part's name in front."""

@@ -71,7 +71,7 @@ def cut_tile(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
     grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
     source = cv2.warpAffine(pixels, grow, (TILE_WIDTH, TILE_HEIGHT), flags=cv2.INTER_LINEAR)
     height, width = image.shape[:2]
-    crop = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
     tile = np.zeros((TILE_HEIGHT, TILE_WIDTH, 5), np.float32)
     tile[..., :3] = _normalise(crop, outside)

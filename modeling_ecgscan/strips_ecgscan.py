@@ -74,7 +74,7 @@ def find_rows(paper: np.ndarray, baseline: np.ndarray, minimum_mm: float = 18.0)
     )
     profile = gaussian_filter1d(counts / _ROW_BIN_MM, 0.9 / _ROW_BIN_MM)
     peaks, _ = find_peaks(profile, distance=int(6.5 / _ROW_BIN_MM))
-    rows = []
+    rows: list[tuple[float, float]] = []
     for peak in peaks:
         centre = low + (peak + 0.5) * _ROW_BIN_MM
         for reach in (3.0, 2.0, 2.0):

@@ -105,8 +105,8 @@ def _row_angle(points: np.ndarray, weight: np.ndarray, guess: float) -> float:
         turned = guess + offset
         across = points[:, 1] * np.cos(turned) - points[:, 0] * np.sin(turned)
         pile = np.bincount(((across - across.min()) / 4.0).astype(int), weight)
-        pile = np.convolve(pile, (0.25, 0.5, 0.25))
-        sharpness = float(np.square(pile).sum()) * (1.0 - 0.15 * abs(offset))
+        smooth = np.convolve(pile, (0.25, 0.5, 0.25))
+        sharpness = float(np.square(smooth).sum()) * (1.0 - 0.15 * abs(offset))
         if sharpness > best:
             best, angle = sharpness, turned
     return float(angle)

@@ -136,7 +136,7 @@ class _Sheet:
         if x1 > x0 and y1 > y0:
             part = mask[y0 - y : y1 - y, x0 - x : x1 - x]
             if value < 255:
-                part = cv2.multiply(part, value / 255.0)
+                part = cv2.convertScaleAbs(part, alpha=value / 255.0)
             np.maximum(self.ink[y0:y1, x0:x1], part, out=self.ink[y0:y1, x0:x1])
 
 

@@ -96,7 +96,7 @@ def locate_targets(
         np.cos(turn[..., 1]),
     )
     maps[:4] *= in_grid & gridded
-    gradient_y, gradient_x = np.gradient(paper, LOCATE_STRIDE, axis=(0, 1))
+    gradient_x, gradient_y = (np.asarray(np.gradient(paper, LOCATE_STRIDE, axis=axis)) for axis in (1, 0))
     maps[4], maps[5], maps[6], maps[7] = gradient_x[..., 0], gradient_y[..., 0], gradient_x[..., 1], gradient_y[..., 1]
     maps[8] = on_paper
     _strip_maps(page, paper, on_paper, maps)
@@ -154,7 +154,7 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
     source = cv2.warpAffine(pixels, grow, (TILE_SHAPE[1], TILE_SHAPE[0]), flags=cv2.INTER_LINEAR)
     height, width = page.image.shape[:2]
-    crop = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
     tile = np.zeros((*TILE_SHAPE, 5), np.float32)
     tile[..., :3] = normalise_tile(crop, outside)

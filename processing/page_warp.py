@@ -87,8 +87,8 @@ def _warp(size: tuple[int, int], camera: np.ndarray, bend: np.ndarray | None, sh
     if bend is None or shade is None:
         return Warp(flat, size, camera, np.ones((rows, columns), np.float32))
     where = (flat - _ORIGIN_MM) / _CELL_MM
-    moved = cv2.remap(bend, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    light = cv2.remap(shade, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.remap(bend, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    light = cv2.remap(shade, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     return Warp(flat + moved, size, camera, light)
 
 

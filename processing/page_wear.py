@@ -96,14 +96,14 @@ def _grain(rng: np.random.Generator, image: np.ndarray, spread: float) -> np.nda
     sheet = _GRAIN[y : y + 800, x : x + 800, : 1 if grey else 3] * np.float32(spread)
     sheet = np.tile(sheet, (*repeats, 1))[: image.shape[0], : image.shape[1]]
     if grey:
-        sheet = cv2.merge([np.ascontiguousarray(sheet[..., 0])] * 3)
+        sheet = np.repeat(sheet, 3, axis=2)
     return cv2.add(image, sheet, dtype=cv2.CV_8U)
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     """The picture after JPEG at a quality."""
     _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
 def _copy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

@@ -133,7 +133,7 @@ def render(
         if condition == "photo"
         else np.full((*warp.size, 3), 255 if rng.random() < 0.7 else 40, np.uint8)
     )
-    image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)
+    image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
     wear = wear_photo if condition == "photo" else wear_scan
     return Page(wear(rng, image, warp, style.pixels_per_mm), strips, style, warp, recording, condition)
 

@@ -74,7 +74,7 @@ def test_every_layout_prints_its_leads_in_order_and_inside_the_page(recording, l
     page = render(recording, seed=4, layout=layout, pixels_per_mm=3.0)
     rows = [[strip.lead for strip in page.strips if strip.row == row] for row in range(len(page.layout.rows))]
     assert rows == [list(leads) for leads in page.layout.rows]
-    assert all(0 <= s.x_mm and s.x_mm + s.width_mm <= page.style.page_mm[0] for s in page.strips)
+    assert all(s.x_mm >= 0 and s.x_mm + s.width_mm <= page.style.page_mm[0] for s in page.strips)
     for strip in page.strips:
         assert strip.width_mm == pytest.approx((strip.end_s - strip.start_s) * page.speed)
 
