@@ -206,29 +206,39 @@ def decode_layout(evidence: list[RowEvidence], layouts: dict[str, list[list[str]
     if not evidence:
         return None
     empty = np.array([row.cumulative[-1, 0] for row in evidence])
-    best: tuple[float, str, int, list[list[str]], float, float] | None = None
-    for name, rows in layouts.items():
-        count = len(rows)
-        if not len(evidence) - 2 <= count <= len(evidence):
-            continue
-        n_columns = max(len(leads) for leads in rows)
-        for first in range(len(evidence) - count + 1):
-            score, left, width = _template_score(evidence[first : first + count], rows, n_columns)
-            score += empty[:first].sum() + empty[first + count :].sum()
-            if best is None or score > best[0]:
-                best = (score, name, first, rows, left, width)
-    free = _free_layout(evidence)
     nothing = float(empty.sum())
+    best: tuple[float, str, list[int], list[list[str]], float, float] | None = None
+    for name, rows in layouts.items():
+        n_columns = max(len(leads) for leads in rows)
+        for chosen in _row_choices(evidence, len(rows)):
+            score, left, width = _template_score([evidence[k] for k in chosen], rows, n_columns)
+            score += nothing - float(empty[chosen].sum())
+            if best is None or score > best[0]:
+                best = (score, name, chosen, rows, left, width)
+    free = _free_layout(evidence)
     if best is None or (free is not None and free[0] - nothing > _FREE_GAIN * max(best[0] - nothing, 1.0)):
         return None if free is None else _free_to_layout(free[1], free[0] - nothing)
-    score, name, first, rows, left, width = best
-    return _template_to_layout(evidence, name, first, rows, (left, width), score - nothing)
+    score, name, chosen, rows, left, width = best
+    return _template_to_layout([evidence[k] for k in chosen], name, rows, (left, width), score - nothing)
+
+
+def _row_choices(evidence: list[RowEvidence], count: int) -> list[list[int]]:
+    """Rows that a layout of `count` rows may stand on: neighbours, and those that look most like leads."""
+    spare = len(evidence) - count
+    if spare < 0:
+        return []
+    choices = [list(range(first, first + count)) for first in range(spare + 1)] if spare <= 2 else []
+    if spare:
+        likeness = [np.maximum(row.log_lead[:, 1:].max(1) - row.log_lead[:, 0], 0.0).sum() for row in evidence]
+        strongest = sorted(int(k) for k in np.argsort(likeness)[::-1][:count])
+        if strongest not in choices:
+            choices.append(strongest)
+    return choices
 
 
 def _template_to_layout(
     evidence: list[RowEvidence],
     name: str,
-    first: int,
     rows: list[list[str]],
     place: tuple[float, float],
     gain: float,
@@ -238,7 +248,7 @@ def _template_to_layout(
     strips = []
     gained = 0.0
     for number, leads in enumerate(rows):
-        row = evidence[first + number]
+        row = evidence[number]
         slot = width * n_columns / len(leads)
         rhythm = len(leads) == 1 and n_columns > 1
         for column, lead in enumerate(leads):

@@ -169,7 +169,7 @@ def run_auto(folder, way: str, tmp_path, **environment: str) -> dict:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-2000:]
@@ -201,7 +201,7 @@ def test_automatic_registration_can_be_turned_off(saved, tmp_path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert result.returncode != 0
