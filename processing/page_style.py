@@ -157,7 +157,7 @@ def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
     style.label_offset_mm = (float(across), float(drop[style.label_place]))
     style.font = str(rng.choice(["sans", "serif", "mono", "bold", "hershey", "hershey2", "condensed"]))
     style.header, style.footer = bool(rng.random() < 0.65), bool(rng.random() < 0.65)
-    style.handwriting = bool(rng.random() < 0.12)
+    style.handwriting = bool(rng.random() < 0.2)
 
 
 def _place_rows(rng: np.random.Generator, style: PageStyle, tight: bool) -> None:

@@ -134,6 +134,31 @@ def _stains(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     return image
 
 
+def _creases(rng: np.random.Generator, image: np.ndarray, long: int, short: int) -> np.ndarray:
+    """Lines where paper was folded (long, with a step of brightness) or crumpled (short)."""
+    rows, columns = image.shape[0] // 2 + 1, image.shape[1] // 2 + 1
+    level = np.ones((rows, columns), np.float32)
+    lines = np.zeros((rows, columns), np.float32)
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
+    for _ in range(long):
+        angle = float(rng.choice([0.0, np.pi / 2]) + rng.normal(0, 0.12))
+        across = (x - columns * rng.uniform(0.1, 0.9)) * np.sin(angle) - (y - rows * rng.uniform(0.1, 0.9)) * np.cos(
+            angle
+        )
+        fall = np.exp(-np.abs(across) / (columns * rng.uniform(0.02, 0.3)))
+        level *= 1.0 + rng.normal(0, 0.12) * fall * (across > 0)
+        lines += rng.normal(0, 0.18) * np.exp(-0.5 * (across / rng.uniform(0.5, 1.5)) ** 2)
+    for _ in range(short):
+        place = rng.uniform((0, 0), (columns, rows))
+        bend = np.cumsum(rng.normal(0, 0.3, 6)) + rng.uniform(0, np.pi)
+        steps = np.stack([np.cos(bend), np.sin(bend)], 1) * rng.uniform(5, 40)
+        path = np.rint(place + np.cumsum(steps, axis=0)).astype(np.int32)
+        cv2.polylines(lines, [path], False, float(rng.normal(0, 0.18)), 1, cv2.LINE_AA)
+    level = level + cv2.GaussianBlur(lines, (0, 0), 0.7)
+    spread = cv2.resize(np.clip(level, 0.5, 1.4), (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return cv2.multiply(image, cv2.merge([spread] * 3), dtype=cv2.CV_8U)
+
+
 def wear_scan(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
     """A flatbed scan or copy of the page."""
     image = cv2.multiply(image, warp.full(_light(rng, warp, 0.35)), dtype=cv2.CV_8U)
@@ -152,6 +177,8 @@ def wear_scan(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_pe
 def wear_photo(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
     """A phone photo of the page."""
     image = cv2.multiply(image, warp.full(_light(rng, warp, 1.0)), dtype=cv2.CV_8U)
+    if rng.random() < 0.45:
+        image = _creases(rng, image, int(rng.integers(0, 4)), int(rng.integers(0, 120) * (rng.random() < 0.6)))
     if rng.random() < 0.1:
         image = _stains(rng, image)
     if rng.random() < 0.8:
