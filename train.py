@@ -24,7 +24,7 @@ from processing.tokenization_ecgscan import train_tokenizer
 
 # Steps, batch size and learning rate of each stage, by preset.
 DEFAULTS = {
-    "tiny": {"signal-text": (120, 32, 2e-3), "read": (150, 8, 2e-3), "align": (20, 8, 1e-3)},
+    "tiny": {"signal-text": (120, 32, 2e-3), "read": (60, 4, 2e-3), "align": (20, 8, 1e-3)},
     "base": {"signal-text": (1000, 64, 1e-3), "read": (20000, 8, 1e-3), "align": (300, 16, 1e-3)},
 }
 
@@ -37,6 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--architecture", choices=["reader", "vit"], default="reader", help="image tower")
     parser.add_argument("--checkpoint", help="start from this checkpoint instead of random weights")
     parser.add_argument("--stages", default="signal-text,read,align", help="one stage or several, in order")
+    parser.add_argument("--parts", help="networks of stage `read` to train, of find,locate,trace (default: all)")
     parser.add_argument("--data", nargs="*", default=[], help="Parquet files or folders of training recordings")
     parser.add_argument("--validation", nargs="*", default=[], help="Parquet files or folders to validate on")
     parser.add_argument("--statements", help="CSV of SCP-ECG statements, for English labels")
@@ -82,6 +83,7 @@ def stage_arguments(
         num_workers=args.num_workers,
         checkpoint_minutes=args.checkpoint_minutes,
         resume=args.resume,
+        options={"parts": args.parts.split(",")} if args.parts else None,
     )
 
 

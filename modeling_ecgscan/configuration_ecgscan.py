@@ -164,9 +164,9 @@ class ECGScanConfig(PreTrainedConfig):
 
     model_type = "ecgscan"
     sub_configs_defaults = {
-        "image_config": ECGScanImageConfig,
-        "signal_config": ECGScanSignalConfig,
-        "text_config": ECGScanTextConfig,
+        "image_config": ECGScanImageConfig,  # type: ignore[dict-item]
+        "signal_config": ECGScanSignalConfig,  # type: ignore[dict-item]
+        "text_config": ECGScanTextConfig,  # type: ignore[dict-item]
     }
 
     image_config: dict | ECGScanImageConfig | None = None

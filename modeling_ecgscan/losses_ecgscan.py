@@ -27,7 +27,7 @@ def gather_with_gradient(tensor: Tensor) -> Tensor:
         return tensor
     from torch.distributed._functional_collectives import all_gather_single, wait_tensor
 
-    return wait_tensor(all_gather_single(tensor.contiguous(), gather_dim=0, group=dist.group.WORLD))
+    return wait_tensor(all_gather_single(tensor.contiguous(), gather_dim=0, group=dist.group.WORLD))  # type: ignore[arg-type]
 
 
 def equal_rows(keys: Tensor) -> Tensor:
@@ -54,8 +54,8 @@ def _cross_entropy_both_ways(logits: Tensor, exclude: Tensor | None, label_smoot
     """Cross-entropy of (B, B) logits against the diagonal along rows and columns; `exclude` takes no part."""
     target = torch.arange(len(logits), device=logits.device)
     if exclude is None:
-        loss = sum(F.cross_entropy(x, target, label_smoothing=label_smoothing) for x in (logits, logits.T))
-        return loss / 2
+        forth, back = (F.cross_entropy(x, target, label_smoothing=label_smoothing) for x in (logits, logits.T))
+        return (forth + back) / 2
     logits = logits.masked_fill(exclude, _MASKED)
     total = logits.new_zeros(())
     for scores, left_out in ((logits, exclude), (logits.T, exclude.T)):

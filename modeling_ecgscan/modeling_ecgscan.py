@@ -104,7 +104,7 @@ class ECGScanPreTrainedModel(PreTrainedModel):
         elif isinstance(module, ECGScanSignalModel):
             init.normal_(module.positions, std=std)
             init.normal_(module.head.weight, std=1e-3)  # completes with a flat line until it has learned better
-            init.copy_(module.limb, torch.tensor(LIMB_FROM_I_II))
+            init.copy_(module.limb, torch.tensor(LIMB_FROM_I_II))  # type: ignore[arg-type]
         elif isinstance(module, ECGScanViTModel):
             init.normal_(module.positions, std=std)
             init.normal_(module.class_token, std=std)
@@ -184,7 +184,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
 
     def signals_of(self, readings: list[ECGReading]) -> tuple[Tensor, Tensor]:
         """Readings as input of the signal tower: (B, 12, samples) millivolts and their confidence, 0 where unknown."""
-        shape = (len(readings), len(self.config.lead_names), self.config.signal_config.samples)
+        shape = (len(readings), len(self.config.lead_names), self.config.signal_config.samples)  # type: ignore[union-attr]
         values, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
         for row, reading in enumerate(readings):
             length = min(shape[2], reading.signal.shape[1])
@@ -262,7 +262,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
             output.signal_embeds = F.normalize(self.signal_projection(pooled).float(), dim=-1)
             if signal_target is not None and return_loss:
                 predicted = self.signal_model.all_leads(self.signal_model.predict(scales).float())
-                losses["reconstruction"] = reconstruction_loss(predicted, signal_target, signal_target_weight)
+                losses["reconstruction"] = reconstruction_loss(predicted, signal_target, signal_target_weight)  # type: ignore[arg-type]
         if input_ids is not None:
             output.text_embeds = self.get_text_features(input_ids, attention_mask)
         self._add_logits(output)
@@ -290,11 +290,11 @@ class ECGScanModel(ECGScanPreTrainedModel):
     def _add_logits(output: ECGScanOutput) -> None:
         image, signal, text, scale = output.image_embeds, output.signal_embeds, output.text_embeds, output.logit_scale
         if image is not None and signal is not None:
-            output.logits_per_image_signal = scale * image @ signal.T
+            output.logits_per_image_signal = scale * image @ signal.T  # type: ignore[operator]
         if image is not None and text is not None:
-            output.logits_per_image_text = scale * image @ text.T
+            output.logits_per_image_text = scale * image @ text.T  # type: ignore[operator]
         if signal is not None and text is not None:
-            output.logits_per_signal_text = scale * signal @ text.T
+            output.logits_per_signal_text = scale * signal @ text.T  # type: ignore[operator]
 
     @staticmethod
     def _false_negatives(
@@ -317,13 +317,13 @@ class ECGScanModel(ECGScanPreTrainedModel):
         )
         losses: dict[str, Tensor] = {}
         if signal is not None and text is not None:
-            losses["signal_text"] = pairwise_loss(signal, text, scale, exclude, smoothing)
+            losses["signal_text"] = pairwise_loss(signal, text, scale, exclude, smoothing)  # type: ignore[arg-type]
         if image is not None and signal is not None:
-            losses["image_signal"] = pairwise_loss(image, signal, scale, None, smoothing)
+            losses["image_signal"] = pairwise_loss(image, signal, scale, None, smoothing)  # type: ignore[arg-type]
         if image is not None and text is not None:
-            losses["image_text"] = pairwise_loss(image, text, scale, exclude, smoothing)
+            losses["image_text"] = pairwise_loss(image, text, scale, exclude, smoothing)  # type: ignore[arg-type]
         if image is not None and signal is not None and text is not None:
-            losses["volume"] = volume_loss(image, signal, text, scale, exclude, smoothing)
+            losses["volume"] = volume_loss(image, signal, text, scale, exclude, smoothing)  # type: ignore[arg-type]
         if output.reading is not None:
             losses["leads"] = soft_lead_loss(*self.signals_of(output.reading))
         return losses
@@ -336,7 +336,7 @@ class ECGScanForImageClassification(ECGScanPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.ecgscan = ECGScanModel(config)
-        self.classifier = nn.Linear(self.ecgscan.image_size, config.num_labels)
+        self.classifier = nn.Linear(self.ecgscan.image_size, config.num_labels)  # type: ignore[arg-type]
         self.post_init()
 
     def forward(

@@ -27,9 +27,8 @@ class ECGScanTextModel(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """(B, hidden) from word-piece ids (B, L) and their mask (B, L); texts are cut at the last position."""
         input_ids = input_ids[:, : self.config.max_position_embeddings]
-        if attention_mask is None:
-            attention_mask = input_ids != self.config.pad_token_id
-        attention_mask = attention_mask[:, : self.config.max_position_embeddings].bool()
+        given = attention_mask if attention_mask is not None else input_ids.ne(self.config.pad_token_id or 0)
+        attention_mask = given[:, : self.config.max_position_embeddings].bool()
         place = torch.arange(input_ids.shape[1], device=input_ids.device)
         hidden = self.dropout(self.words(input_ids) + self.positions(place))  # (B, L, hidden)
         for layer in self.layers:
