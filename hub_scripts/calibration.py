@@ -1,4 +1,5 @@
-"""Fits `quality`, the probability that a page's reading reaches 10 dB, on rendered pages of validation recordings.
+"""Fits `quality`, the probability that a page's reading reaches 10 dB, on rendered pages of validation recordings
+and on pages without an ECG.
 
     python -m hub_scripts.calibration CHECKPOINT --data VALIDATION.parquet --pages 120
 
@@ -11,6 +12,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+
+from processing.not_ecg import draw_not_ecg
 
 from .benchmark_reading import CONDITIONS, GOOD_DB, LAYOUTS, rendered_jobs, subject_of
 from .loading import load_reader
@@ -68,8 +71,14 @@ def calibrate(checkpoint: Path, data: Path | None, pages: int, seed: int) -> dic
         recording = subject.recording
         score = score_page(recording.signal, recording.sampling_rate, subject.printed, reading.signal, 500.0)
         levels.append(score.snr_db)
+    rng = np.random.default_rng(seed)
+    for _ in tqdm(range(pages // 3), desc="pages without an ECG"):
+        reading, _ = reader.read([draw_not_ecg(rng)])[0]
+        if reading.features:
+            rows.append([reading.features[name] for name in names])
+            levels.append(-np.inf)
     features, good = np.array(rows), np.array(levels) >= GOOD_DB
-    held_out = np.arange(len(good)) % 3 == 2
+    held_out = rng.permutation(len(good)) % 3 == 2
     probability = _probability(features[held_out], *fit_logistic(features[~held_out], good[~held_out]))
     weights, bias = fit_logistic(features, good)
     path = checkpoint / "config.json"

@@ -1,5 +1,6 @@
 """From columns read along strips to a reading: millivolts on a time axis, confidence, quality and reasons."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
+_LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
 
 
 def nothing_read(reason: str, quality: float) -> "ECGReading":
@@ -152,6 +154,10 @@ def report(
     residual = law_residual_uv(signal)
     features = _features(located, strips, traces, residual)
     quality = quality_of(features, calibration)
+    if features["confidence"] < calibration.get("confidence_threshold", _LEAST_CONFIDENCE):
+        return replace(
+            nothing_read("no trace that could be followed was found on the page", quality), features=features
+        )
     read_source = calibration.get("scale_threshold", 0.9)
     missing = [lead for lead in LEADS if lead not in {strip.lead for strip in strips}]
     rows: list[list[str]] = [[] for _ in range(1 + max(strip.row for strip in strips))]
