@@ -11,6 +11,7 @@ from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
 _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.25  # columns of a tile are not independent witnesses
 _IRREGULAR_MM = 0.6
+_SHORTEST_MM = 5.0
 
 
 def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
@@ -85,7 +86,8 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
     for group in groups(lambda strip: strip.end_mm):
         curve = _curve([(columns[k], strips[k].end_mm) for k in group], rising=False)
         for k in group:
-            moved[k] = replace(moved[k], end_mm=strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))]))
+            end = strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))])
+            moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))
     return moved
 
 

@@ -57,6 +57,7 @@ def _place(
     duration = (strip.end_mm - strip.start_mm) / speed
     first = int(np.ceil(start_s * SAMPLING_RATE - 1e-6))
     last = min(samples, int(np.floor((start_s + duration) * SAMPLING_RATE + 1e-6)) + 1)
+    last = max(first, last)
     times = np.arange(first, last) / SAMPLING_RATE - start_s
     x = strip.start_mm + times * speed
     millivolts = CubicSpline(columns.x_mm, columns.height_mm)(x) / gain

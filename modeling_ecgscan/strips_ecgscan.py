@@ -9,7 +9,7 @@ _BIN_MM = 1.5
 _ROW_BIN_MM = 0.25
 _EVIDENCE_PER_MM = 0.5
 STANDARD_ROW_MM = 250.0
-_FREE_GAIN = 1.6  # a free layout must explain this much more than the best known one
+_FREE_GAIN = 2.2  # a free layout must explain this much more than the best known one
 
 
 @dataclass(frozen=True)

@@ -130,3 +130,13 @@ def test_help_is_quick_to_import_and_says_what_the_command_does(command):
     run = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     assert "Usage" in run.stdout
+
+
+def test_the_checkpoint_carries_the_code_of_this_repository(repository, checkpoint):
+    copies = sorted(checkpoint.glob("*.py"))
+    assert copies
+    for copy in copies:
+        sources = [repository / package / copy.name for package in FLAT_PACKAGES]
+        source = next(path for path in sources if path.exists())
+        same = copy.read_text(encoding="utf-8") == source.read_text(encoding="utf-8")
+        assert same, f"{copy.name} differs from {source.parent.name}: save the checkpoint again"

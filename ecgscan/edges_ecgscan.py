@@ -1,0 +1,124 @@
+"""What strips tell about one another: where they begin and end, and which lead a rhythm strip repeats."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from .rectifying_ecgscan import StripColumns
+from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
+
+_OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
+_EVIDENCE = 0.25  # columns of a tile are not independent witnesses
+_IRREGULAR_MM = 0.6
+_SHORTEST_MM = 5.0
+
+
+def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
+    """Log likelihood of an edge at `expected + offsets`: absent before, present after (or the reverse)."""
+    p = np.clip(columns.presence, 0.02, 0.98)
+    step = np.log(p) - np.log(1 - p)
+    if not rising:
+        step = -step
+    cumulative = np.concatenate([[0.0], np.cumsum(step)])
+    pixel = np.interp(expected + offsets, columns.x_mm, np.arange(len(columns.x_mm)), left=0, right=len(columns.x_mm))
+    # evidence for an edge at s is the sum of what lies behind it minus what lies before it
+    return cumulative[-1] - 2 * np.interp(pixel, np.arange(len(cumulative)), cumulative)
+
+
+def _curve(members: list[tuple[StripColumns, float]], rising: bool) -> np.ndarray:
+    """Evidence, over `_OFFSETS_MM`, for the edge that some strips share."""
+    total = np.sum([_edge_evidence(columns, expected, rising, _OFFSETS_MM) for columns, expected in members], axis=0)
+    return _EVIDENCE * total - 0.04 * _OFFSETS_MM**2
+
+
+def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray]) -> np.ndarray:
+    """Offsets of the columns' starts: a regular spacing for all, then each to its own best place near it."""
+    stretch = np.linspace(-0.03, 0.03, 61)
+    along = nominal - nominal[0]
+    spacing = along[-1] / max(len(nominal) - 1, 1)
+    best, line = -np.inf, np.zeros(len(nominal))
+    for share in stretch:
+        places = [_OFFSETS_MM + share * distance for distance in along]
+        total = np.sum([np.interp(p, _OFFSETS_MM, curve) for p, curve in zip(places, curves, strict=True)], axis=0)
+        total = total - _spacing_cost(spacing * (1 + share), len(nominal))
+        index = int(np.argmax(total))
+        if total[index] > best:
+            best, line = float(total[index]), _OFFSETS_MM[index] + share * along
+    offsets = []
+    for place, curve in zip(line, curves, strict=True):
+        near = np.abs(_OFFSETS_MM - place) <= _IRREGULAR_MM
+        pulled = np.where(near, curve - 2.0 * (_OFFSETS_MM - place) ** 2, -np.inf)
+        offsets.append(_OFFSETS_MM[int(np.argmax(pulled))] if near.any() else place)
+    return np.array(offsets)
+
+
+def _spacing_cost(spacing: float, columns: int) -> float:
+    """Price of a column width that is not a standard row's share."""
+    if columns < 2:
+        return 0.0
+    return min(0.5 * ((spacing - STANDARD_ROW_MM / columns) / 0.3) ** 2, 6.0)
+
+
+def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+    """Strips with their starts and ends moved to where the reader sees them begin and end.
+
+    Strips that begin at the same place begin together: their evidence is added, so that a row without a
+    mark follows those that have one.
+    """
+
+    def groups(edge: Callable[[FoundStrip], float]) -> list[list[int]]:
+        found: list[list[int]] = []
+        for index in sorted(range(len(strips)), key=lambda k: edge(strips[k])):
+            if found and edge(strips[index]) - edge(strips[found[-1][0]]) < 3.0:
+                found[-1].append(index)
+            else:
+                found.append([index])
+        return found
+
+    moved = list(strips)
+    starts = groups(lambda strip: strip.start_mm)
+    nominal = np.array([np.median([strips[k].start_mm for k in group]) for group in starts])
+    curves = [_curve([(columns[k], strips[k].start_mm) for k in group], rising=True) for group in starts]
+    for group, offset in zip(starts, _regular_offsets(nominal, curves), strict=True):
+        for k in group:
+            moved[k] = replace(moved[k], start_mm=strips[k].start_mm + float(offset))
+    for group in groups(lambda strip: strip.end_mm):
+        curve = _curve([(columns[k], strips[k].end_mm) for k in group], rising=False)
+        for k in group:
+            end = strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))])
+            moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))
+    return moved
+
+
+def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+    """Rhythm strips named after the lead whose short strip above shows the same waves at the same place.
+
+    The printed name counts as evidence too; only pages whose columns follow one another repeat waves in place.
+    """
+    short = [k for k, strip in enumerate(strips) if not strip.is_rhythm]
+    named = list(strips)
+    for k, strip in enumerate(strips):
+        if not strip.is_rhythm:
+            continue
+        alike = {strips[other].lead: _likeness(columns[k], columns[other], strips[other]) for other in short}
+        if not alike:
+            continue
+        scores = {lead: 25.0 * r for lead, r in alike.items()}
+        scores[strip.lead] = scores.get(strip.lead, 15.0) + 4.0 * strip.name_probability
+        best = max(scores, key=lambda lead: scores[lead])
+        if best != strip.lead and alike[best] > 0.8:
+            named[k] = replace(strip, lead=best, name_probability=float(alike[best]))
+    return named
+
+
+def _likeness(rhythm: StripColumns, short: StripColumns, strip: FoundStrip) -> float:
+    """Correlation of a rhythm strip with a short strip over the short strip's place, best within half a millimetre."""
+    x = np.arange(strip.start_mm + 1.0, strip.end_mm - 1.0, 0.2)
+    if len(x) < 50:
+        return 0.0
+    own = np.interp(x, short.x_mm, short.height_mm)
+    found = [np.interp(x + shift, rhythm.x_mm, rhythm.height_mm) for shift in (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)]
+    if own.std() < 1e-3:
+        return 0.0
+    return max(float(np.corrcoef(own, other)[0, 1]) if other.std() > 1e-3 else 0.0 for other in found)

@@ -1,0 +1,234 @@
+"""From the phase of the printed grid to millimetres on paper: unwrapping and a smooth map, in both directions."""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+GRID_MM = 5.0
+CELL_PX = 4  # picture pixels per cell of the locator's maps
+
+
+@lru_cache(maxsize=16)
+def spline_basis(cells: int, spacing: float) -> np.ndarray:
+    """(cells, nodes) cubic B-spline basis sampled at the cell centres, nodes `spacing` cells apart."""
+    from scipy.interpolate import BSpline
+
+    intervals = max(1, round((cells - 1) / spacing))
+    step = (cells - 1) / intervals
+    knots = (np.arange(-3, intervals + 4)) * step
+    return BSpline.design_matrix(np.clip(np.arange(cells, dtype=float), 0, cells - 1 - 1e-9), knots, 3).toarray()
+
+
+@lru_cache(maxsize=16)
+def _roughness(nodes: int) -> np.ndarray:
+    second = np.diff(np.eye(nodes), 2, axis=0)
+    return second.T @ second
+
+
+class _SplineFit:
+    """Weighted least squares of a tensor-product spline on a map of cells, from values and from differences."""
+
+    def __init__(self, shape: tuple[int, int], spacing: float) -> None:
+        self.rows, self.columns = spline_basis(shape[0], spacing), spline_basis(shape[1], spacing)
+        self.size = (self.rows.shape[1], self.columns.shape[1])
+
+    def normal(
+        self, rows: np.ndarray, columns: np.ndarray, weight: np.ndarray, target: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Normal matrix and right side of sum w (rows c columns' - target)^2 over the cells."""
+        n, m = self.size
+        outer_rows = (rows[:, :, None] * rows[:, None, :]).reshape(len(rows), n * n)
+        outer_columns = (columns[:, :, None] * columns[:, None, :]).reshape(len(columns), m * m)
+        matrix = (outer_rows.T @ weight @ outer_columns).reshape(n, n, m, m)
+        side = rows.T @ (weight * target) @ columns
+        return matrix.transpose(0, 2, 1, 3).reshape(n * m, n * m), side.ravel()
+
+    def smoothness(self) -> np.ndarray:
+        n, m = self.size
+        return np.kron(_roughness(n), np.eye(m)) + np.kron(np.eye(n), _roughness(m))
+
+    def solve(self, matrix: np.ndarray, side: np.ndarray) -> np.ndarray:
+        from scipy.linalg import cho_factor, cho_solve
+
+        ridge = 1e-9 * np.trace(matrix) / len(matrix)
+        factor = cho_factor(matrix + ridge * np.eye(len(matrix)), check_finite=False)
+        return cho_solve(factor, side, check_finite=False).reshape(self.size)
+
+    def values(self, nodes: np.ndarray) -> np.ndarray:
+        return self.rows @ nodes @ self.columns.T
+
+
+def _wrap(cycles: np.ndarray) -> np.ndarray:
+    return cycles - np.round(cycles)
+
+
+def unwrap(
+    phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_weight: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unwrap one grid direction into a smooth map.
+
+    Gradients of the wrapped phase, taken as the whole number of turns that fits the predicted slope best,
+    are integrated by least squares; the smooth map is then pulled onto the phase itself.
+
+    Args:
+        phase: (rows, columns) in cycles of the 5 mm grid, wrapped.
+        amplitude: (rows, columns) 0 to 1, how visible the grid is.
+        slope: (2, rows, columns) predicted cycles per cell along columns and along rows.
+        slope_weight: (rows, columns) trust in the slope, also where no grid is visible.
+        spacing: cells between spline nodes.
+
+    Returns:
+        (rows, columns) map in cycles, and the residual of the phase (cycles, 0.25 rms when meaningless).
+    """
+    fit = _SplineFit(phase.shape, spacing)
+    strong = amplitude**2
+    matrix = 1e-3 * fit.smoothness() * max(strong.sum(), slope_weight.sum()) / np.prod(fit.size)
+    side = np.zeros(int(np.prod(fit.size)))
+    for axis in (0, 1):
+        expected = 0.5 * (
+            np.take(slope[axis], np.arange(1, phase.shape[1 - axis]), 1 - axis)
+            + np.take(slope[axis], np.arange(phase.shape[1 - axis] - 1), 1 - axis)
+        )
+        step = np.diff(phase, axis=1 - axis)
+        both = np.minimum(
+            np.take(strong, np.arange(1, phase.shape[1 - axis]), 1 - axis),
+            np.take(strong, np.arange(phase.shape[1 - axis] - 1), 1 - axis),
+        )
+        trust = np.take(slope_weight, np.arange(1, phase.shape[1 - axis]), 1 - axis)
+        off = _wrap(step - expected)
+        # a step that needs most of half a turn beyond the expected slope is as likely a slip
+        measured = both * np.clip(1.5 - 5 * np.abs(off), 0.02, 1.0)
+        weight = measured + 0.03 * trust
+        target = expected + off * measured / np.maximum(weight, 1e-9)
+        rows, columns = (
+            (fit.rows, np.diff(fit.columns, axis=0)) if axis == 0 else (np.diff(fit.rows, axis=0), fit.columns)
+        )
+        part, right = fit.normal(rows, columns, weight, target)
+        matrix += part
+        side += right
+    nodes = fit.solve(matrix, side)
+    return _pull(fit, nodes, phase, strong, spacing)
+
+
+def _pull(
+    fit: _SplineFit, nodes: np.ndarray, phase: np.ndarray, strong: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move the unwrapped map onto the phase, robustly."""
+    surface = fit.values(nodes)
+    offset = np.angle((strong * np.exp(2j * np.pi * (phase - surface))).sum()) / (2 * np.pi)
+    surface = surface + offset
+    fine = _SplineFit(phase.shape, spacing)
+    smooth = fine.smoothness() * strong.sum() / np.prod(fine.size)
+    for stiffness, width in ((3e-2, 0.25), (3e-3, 0.15), (1e-3, 0.08), (1e-3, 0.06)):
+        residual = _wrap(phase - surface)
+        weight = strong / (1 + (residual / width) ** 2) + 1e-6
+        matrix, side = fine.normal(fine.rows, fine.columns, weight, residual)
+        surface = surface + fine.values(fine.solve(matrix + stiffness * smooth, side))
+    return surface, _wrap(phase - surface)
+
+
+@dataclass
+class PageGeometry:
+    """Map between picture cells and paper.
+
+    Attributes:
+        paper: (rows, columns, 2) millimetres at the cell centres; the origin is arbitrary, axes lie along the grid.
+        amplitude: (rows, columns) visibility of the grid, the weaker of both directions.
+        residual_mm: median distance of the grid lines from the map where the grid is visible.
+        to_image: (2, 3) affine map from picture pixels to image pixels.
+    """
+
+    paper: np.ndarray
+    amplitude: np.ndarray
+    residual_mm: float
+    to_image: np.ndarray
+    _spline: list[np.ndarray] | None = field(default=None, init=False, repr=False)
+
+    def px_per_mm(self) -> float:
+        """Image pixels per millimetre in the middle of the picture."""
+        middle = self.paper[
+            self.paper.shape[0] // 4 : -self.paper.shape[0] // 4, self.paper.shape[1] // 4 : -self.paper.shape[1] // 4
+        ]
+        across = np.median(np.diff(middle[..., 0], axis=1)) / CELL_PX
+        return float(np.sqrt(abs(np.linalg.det(self.to_image[:, :2]))) / max(abs(across), 1e-6))
+
+    def image_of(self, points_mm: np.ndarray) -> np.ndarray:
+        """(N, 2) image pixels of (N, 2) paper millimetres; the map is continued linearly beyond the picture."""
+        cells = self._cells_of(points_mm)
+        picture = cells * CELL_PX + (CELL_PX - 1) / 2
+        return picture @ self.to_image[:, :2].T + self.to_image[:, 2]
+
+    def _coefficients(self) -> list[np.ndarray]:
+        from scipy.ndimage import spline_filter
+
+        if self._spline is None:
+            self._spline = [spline_filter(self.paper[..., axis], order=3, mode="mirror") for axis in (0, 1)]
+        return self._spline
+
+    def _cells_of(self, points_mm: np.ndarray) -> np.ndarray:
+        rows, columns = self.paper.shape[:2]
+        grid = np.mgrid[0:rows:8, 0:columns:8].reshape(2, -1).T[:, ::-1].astype(float)
+        known = self.paper[grid[:, 1].astype(int), grid[:, 0].astype(int)]
+        lifted = np.concatenate([known, np.ones((len(known), 1))], axis=1)
+        affine = np.linalg.lstsq(lifted, grid, rcond=None)[0]
+        slope = affine[:2]
+        cells = np.concatenate([points_mm, np.ones((len(points_mm), 1))], axis=1) @ affine
+        for _ in range(12):
+            wrong = points_mm - self.paper_at(cells)
+            cells = cells + wrong @ slope
+            if np.abs(wrong).max(initial=0.0) < 2e-3:
+                break
+        return cells
+
+    def paper_at(self, cells: np.ndarray) -> np.ndarray:
+        """(N, 2) millimetres at fractional cells, cubic inside, continued linearly outside."""
+        from scipy.ndimage import map_coordinates
+
+        rows, columns = self.paper.shape[:2]
+        inside = np.clip(cells, 0, (columns - 1.0, rows - 1.0))
+        values = np.stack(
+            [
+                map_coordinates(part, inside.T[::-1], order=3, prefilter=False, mode="mirror")
+                for part in self._coefficients()
+            ],
+            1,
+        )
+        beyond = cells - inside
+        if not beyond.any():
+            return values
+        edge_x = np.median(np.diff(self.paper, axis=1), axis=(0, 1))
+        edge_y = np.median(np.diff(self.paper, axis=0), axis=(0, 1))
+        return values + beyond[:, :1] * edge_x + beyond[:, 1:] * edge_y
+
+
+def fit_geometry(
+    phase_maps: np.ndarray, jacobian: np.ndarray, paper: np.ndarray, to_image: np.ndarray, spacing: float
+) -> PageGeometry:
+    """Millimetres on paper from the locator's maps.
+
+    Args:
+        phase_maps: (4, rows, columns) sin and cos along x and along y.
+        jacobian: (4, rows, columns) millimetres per picture pixel: dx/dpx, dx/dpy, dy/dpx, dy/dpy.
+        paper: (rows, columns) probability of paper.
+        to_image: (2, 3) affine map from picture to image pixels.
+        spacing: cells between spline nodes.
+    """
+    maps, residuals, amplitudes = [], [], []
+    per_cell = CELL_PX / GRID_MM
+    for axis in (0, 1):
+        sine, cosine = phase_maps[2 * axis], phase_maps[2 * axis + 1]
+        amplitude = np.clip(np.hypot(sine, cosine), 0, 1) * paper
+        phase = np.arctan2(sine, cosine) / (2 * np.pi)
+        slope = jacobian[2 * axis : 2 * axis + 2] * per_cell
+        surface, residual = unwrap(phase, amplitude, slope, 0.05 + paper, spacing)
+        maps.append(surface * GRID_MM)
+        residuals.append(np.abs(residual)[amplitude > 0.5] * GRID_MM)
+        amplitudes.append(amplitude)
+    seen = np.concatenate(residuals)
+    return PageGeometry(
+        paper=np.stack(maps, -1),
+        amplitude=np.minimum(*amplitudes),
+        residual_mm=float(np.median(seen)) if seen.size else float("nan"),
+        to_image=to_image,
+    )

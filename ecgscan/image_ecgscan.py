@@ -1,0 +1,262 @@
+"""The image tower that reads: locate, rectify, read; one `ECGReading` per page."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from .edges_ecgscan import name_rhythm_strips, refine_edges
+from .geometry_ecgscan import PageGeometry, fit_geometry
+from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
+from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
+from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
+from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .views_ecgscan import (
+    CLOSE_UP,
+    WHOLE,
+    close_up_view,
+    picture_of,
+    shrink,
+    sigmoid,
+    softmax,
+    turned_view,
+    views_differ,
+    whole_view,
+)
+
+SAMPLING_RATE = 500
+_READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
+_NODE_CELLS = 6.0
+_SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
+_GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
+
+
+@dataclass
+class ECGReading:
+    """What was read from one page.
+
+    Attributes:
+        status: "read", "partial" or "no_ecg"; `reason` says why it is not "read".
+        signal: (12, samples) float32 millivolts at 500 Hz in standard lead order, NaN where nothing is printed.
+        confidence: (12, samples) float32, 0 to 1, 0 where nothing is printed.
+        completed: (12, 5000) float32 millivolts, printed parts as read and the rest inferred, or None.
+        layout: `{"name": ..., "rows": [[lead, ...], ...]}`.
+        quality: probability that the reading reaches 10 dB.
+        speed, gain: value and whether it was "read" or "assumed".
+        columns: "sequential" or "simultaneous", and its source.
+        strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
+    """
+
+    status: str
+    reason: str | None
+    signal: np.ndarray
+    confidence: np.ndarray
+    layout: dict[str, Any]
+    quality: float
+    speed: tuple[float, str] = (25.0, "assumed")
+    gain: tuple[float, str] = (10.0, "assumed")
+    columns: tuple[str, str] = ("sequential", "assumed")
+    strips: list[dict[str, Any]] = field(default_factory=list)
+    completed: np.ndarray | None = None
+    heart_rate_bpm: float | None = None
+    lead_law_residual_uv: float | None = None
+    grid_px_per_mm: float | None = None
+    features: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Located:
+    """Geometry and strips of a page, before reading."""
+
+    geometry: PageGeometry
+    layout: FoundLayout
+    ecg_probability: float
+    speed: tuple[float, float]
+    gain: tuple[float, float]
+    rows_mm: list[tuple[float, float]]
+
+
+def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
+    """Without a visible grid, scale the page so that its rows have the standard length, where they nearly do."""
+    length = max(s.end_mm for s in layout.strips) - min(s.start_mm for s in layout.strips)
+    ratio = STANDARD_ROW_MM / length
+    if not 0.85 < ratio < 1.18:
+        return geometry, layout
+    strips = [
+        replace(s, start_mm=s.start_mm * ratio, end_mm=s.end_mm * ratio, baseline_mm=s.baseline_mm * ratio)
+        for s in layout.strips
+    ]
+    scaled = replace(geometry, paper=geometry.paper * ratio)
+    return scaled, replace(layout, strips=strips)
+
+
+def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
+    """Whether the trace runs along the upper or lower end of its tile."""
+    reach = 0.88 * TILE_HEIGHT / 2 / (TILE_PX_PER_MM_Y * y_scale)
+    return bool((np.abs(trace.height_mm[trace.presence > 0.5]) > reach).sum() > 3)
+
+
+class ECGScanImageReader(nn.Module):
+    """The reading image tower.
+
+    Args:
+        config: `ECGScanImageConfig`.
+    """
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.finder = PageLocator(config.find_widths, config.find_depths)
+        self.locator = PageLocator(config.locate_widths, config.locate_depths)
+        self.reader = StripReader(config.read_widths, config.read_depths)
+
+    @torch.no_grad()
+    def read(
+        self, pixel_values: torch.Tensor, page_size: torch.Tensor | None = None, columns: str = "sequential"
+    ) -> list[ECGReading]:
+        """Read pages.
+
+        Args:
+            pixel_values: (batch, 3, H, W) uint8 RGB, padded at the right and the bottom.
+            page_size: (batch, 2) height and width of each page, or None where nothing is padded.
+            columns: "sequential" or "simultaneous".
+
+        Raises:
+            ValueError: for another `columns`, or pixel values that are not (batch, 3, H, W).
+        """
+        if columns not in ("sequential", "simultaneous"):
+            raise ValueError(f"columns must be 'sequential' or 'simultaneous', got {columns!r}")
+        if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
+            raise ValueError(f"pixel_values must be (batch, 3, height, width), got {tuple(pixel_values.shape)}")
+        readings = []
+        for index, page in enumerate(pixel_values):
+            height, width = (int(v) for v in page_size[index]) if page_size is not None else page.shape[1:]
+            image = np.ascontiguousarray(page[:, :height, :width].permute(1, 2, 0).to(torch.uint8).cpu().numpy())
+            readings.append(self.read_page(image, columns))
+        return readings
+
+    @torch.no_grad()
+    def read_page(self, image: np.ndarray, columns: str = "sequential") -> ECGReading:
+        """Read one (height, width, 3) uint8 RGB page."""
+        from .reporting_ecgscan import nothing_read, report
+
+        if min(image.shape[:2]) < 48:
+            return nothing_read(f"the page is {image.shape[1]} x {image.shape[0]} pixels, too small to read", 0.0)
+        located = self.locate(image)
+        if isinstance(located, str):
+            return nothing_read(located, 0.0)
+        strips, traces = self.trace(image, located)
+        return report(located, strips, traces, columns, self.config.calibration)
+
+    def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
+        x = x.to(next(self.parameters()).device).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            maps, page = net(x)
+        return maps[0].float().cpu().numpy(), page[0].float().cpu().numpy()
+
+    def locate(self, image: np.ndarray) -> Located | str:
+        """Geometry and strips of a page, or the reason why there are none."""
+        whole = whole_view(image)
+        maps, page = self._maps(self.finder, picture_of(image, whole, WHOLE))
+        found = float(sigmoid(page[0]))
+        view = close_up_view(maps, whole)
+        if found < self.config.calibration.get("find_threshold", 0.1) or view is None:
+            return "no ECG was found on the page"
+        best: Located | str = "no row of traces was found on the page"
+        # a page that makes no sense this way up may do so another way up
+        for quarters in (0, 2, 1, 3):
+            located = self._locate_view(image, turned_view(view, quarters), found)
+            if isinstance(located, Located):
+                if isinstance(best, str) or located.layout.gain > best.layout.gain:
+                    best = located
+                if best.layout.score_per_mm > _SENSIBLE:
+                    break
+            elif isinstance(best, str):
+                best = located
+        return best
+
+    def _locate_view(self, image: np.ndarray, view: np.ndarray, found: float) -> Located | str:
+        maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
+        again = close_up_view(maps, view)
+        if again is not None and views_differ(view, again):
+            view = again
+            maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
+        geometry = fit_geometry(
+            maps[LOCATE_CHANNELS["phase"]],
+            maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE,
+            sigmoid(maps[LOCATE_CHANNELS["paper"]][0]),
+            view,
+            _NODE_CELLS,
+        )
+        return self._strips(maps, page, geometry, min(found, float(sigmoid(page[0]))))
+
+    def _strips(self, maps: np.ndarray, page: np.ndarray, geometry: PageGeometry, ecg: float) -> Located | str:
+        paper = geometry.paper.reshape(-1, 2)
+        baseline = sigmoid(maps[LOCATE_CHANNELS["baseline"]][0]).ravel()
+        rows = find_rows(paper, baseline)
+        if not rows:
+            return "no row of traces was found on the page"
+        lead = softmax(maps[LOCATE_CHANNELS["lead"]]).reshape(13, -1).T
+        start = sigmoid(maps[LOCATE_CHANNELS["start"]][0]).ravel()
+        evidence = row_evidence(paper, np.log(lead + 1e-4), start, rows)
+        layout = decode_layout(evidence, self.config.layouts)
+        if layout is None or not layout.strips:
+            return "traces were found, but no lead could be named"
+        if np.percentile(geometry.amplitude, 75) < _GRID_SEEN:
+            geometry, layout = _standard_width(geometry, layout)
+        speed, gain = softmax(page[1:3]), softmax(page[3:6])
+        return Located(
+            geometry,
+            layout,
+            ecg,
+            (SPEEDS[int(speed.argmax())], float(speed.max())),
+            (GAINS[int(gain.argmax())], float(gain.max())),
+            rows,
+        )
+
+    def trace(self, image: np.ndarray, located: Located) -> tuple[list[FoundStrip], list[StripColumns]]:
+        """Read the strips column by column; read again where their ends were not where they had been expected."""
+        scale = _READ_PX_PER_MM / located.geometry.px_per_mm()
+        small, back = shrink(image, min(1.0, scale))
+        lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
+        geometry = PageGeometry(
+            located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2]
+        )
+        strips = located.layout.strips
+        y_scales = [min(1.0, 10.0 / located.gain[0])] * len(strips)
+        for _ in range(2):
+            columns = self._read_tiles(small, geometry, strips, y_scales)
+            moved = refine_edges(strips, columns)
+            shift = max(
+                max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
+            )
+            strips = moved
+            if shift < 2.0:
+                break
+        tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
+        if tall:
+            again = self._read_tiles(small, geometry, strips, [0.55 * scale for scale in y_scales])
+            columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
+        return name_rhythm_strips(strips, columns), columns
+
+    def _read_tiles(
+        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scales: list[float]
+    ) -> list[StripColumns]:
+        jobs = plan_tiles(strips, y_scales)
+        device = next(self.parameters()).device
+        height, spread, presence = [], [], []
+        for first in range(0, len(jobs), 8):
+            tiles = np.stack([cut_tile(image, geometry, strips, job) for job in jobs[first : first + 8]])
+            x = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(device).contiguous(memory_format=torch.channels_last)
+            with torch.autocast(device.type, torch.bfloat16):
+                reading = self.reader(x)
+            height.append(reading.height_mm().cpu().numpy())
+            spread.append(reading.spread_mm().cpu().numpy())
+            presence.append(reading.presence.float().sigmoid().cpu().numpy())
+        return join_tiles(jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips))
+
+
+__all__ = ["LEADS", "ECGReading", "ECGScanImageReader", "Located"]

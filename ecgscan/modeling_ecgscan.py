@@ -1,0 +1,394 @@
+"""ECG-Scan: a page, a signal and a report in one space, and the page read into millivolts."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput
+
+from .configuration_ecgscan import ECGScanConfig
+from .image_ecgscan import ECGReading, ECGScanImageReader
+from .layers_ecgscan import ECGScanLayer
+from .losses_ecgscan import (
+    equal_rows,
+    gather_with_gradient,
+    implied_pairs,
+    pairwise_loss,
+    reconstruction_loss,
+    soft_lead_loss,
+    volume_loss,
+)
+from .signal_ecgscan import LIMB_FROM_I_II, ECGScanSignalModel
+from .text_ecgscan import ECGScanTextModel, text_keys
+from .vit_ecgscan import ECGScanViTModel
+
+
+@dataclass
+class ECGScanOutput(ModelOutput):
+    """What `ECGScanModel` returns; a field is None where its inputs were not given.
+
+    Attributes:
+        loss: weighted sum of `losses`.
+        image_embeds, signal_embeds, text_embeds: (B, projection_dim), unit length.
+        logit_scale: inverse temperature.
+        logits_per_image_signal, logits_per_image_text, logits_per_signal_text: (B, B') scaled cosines.
+        losses: each loss by name, unweighted.
+        reading: one `ECGReading` per page, where the image tower reads.
+    """
+
+    loss: Tensor | None = None
+    image_embeds: Tensor | None = None
+    signal_embeds: Tensor | None = None
+    text_embeds: Tensor | None = None
+    logit_scale: Tensor | None = None
+    logits_per_image_signal: Tensor | None = None
+    logits_per_image_text: Tensor | None = None
+    logits_per_signal_text: Tensor | None = None
+    losses: dict[str, Tensor] | None = None
+    reading: list[ECGReading] | None = None
+
+    @property
+    def embeddings(self) -> Tensor | None:
+        """The image embeddings, under the name that the original ECG-Scan release gave them."""
+        return self.image_embeds
+
+
+@dataclass
+class ECGScanClassifierOutput(ModelOutput):
+    """Logits (B, labels) of a classifier on the image tower, and the readings behind them."""
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    reading: list[ECGReading] | None = None
+
+
+@dataclass
+class ECGScanZeroShotOutput(ModelOutput):
+    """Scaled cosines between pages and texts."""
+
+    logits_per_image: Tensor | None = None
+    logits_per_text: Tensor | None = None
+    image_embeds: Tensor | None = None
+    text_embeds: Tensor | None = None
+
+
+class ECGScanPreTrainedModel(PreTrainedModel):
+    """Loading, saving and initial weights."""
+
+    config: ECGScanConfig
+    base_model_prefix = "ecgscan"
+    main_input_name = "pixel_values"
+    input_modalities = ["image"]
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+    _no_split_modules = ["ECGScanLayer"]
+    _can_record_outputs = {"hidden_states": ECGScanLayer}
+    _keys_to_ignore_on_load_unexpected = [r"^classifier\."]
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        return True
+
+    @torch.no_grad()
+    def _init_weights(self, module: Any) -> None:
+        super()._init_weights(module)
+        std = self.config.initializer_range
+        if isinstance(module, nn.Conv1d):
+            init.kaiming_normal_(module.weight, nonlinearity="relu")
+        elif isinstance(module, ECGScanSignalModel):
+            init.normal_(module.positions, std=std)
+            init.normal_(module.head.weight, std=1e-3)  # completes with a flat line until it has learned better
+            init.copy_(module.limb, torch.tensor(LIMB_FROM_I_II))  # type: ignore[arg-type]
+        elif isinstance(module, ECGScanViTModel):
+            init.normal_(module.positions, std=std)
+            init.normal_(module.class_token, std=std)
+        elif isinstance(module, ECGScanModel):
+            init.constant_(module.logit_scale, self.config.logit_scale_init_value)
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
+        """As in transformers, but a weight that is missing or unknown is an error, never a silent random start."""
+        loaded: Any = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        model, info = loaded
+        missing = sorted(key for key in info["missing_keys"] if not key.startswith("classifier."))
+        unknown = sorted(info["unexpected_keys"])
+        if missing or unknown:
+            raise ValueError(
+                f"the checkpoint {args[0] if args else ''} does not fit {cls.__name__}: {len(missing)} weights missing "
+                f"{missing[:3]}, {len(unknown)} unknown {unknown[:3]}; use the release that wrote it"
+            )
+        return (model, info) if output_loading_info else model
+
+
+class ECGScanModel(ECGScanPreTrainedModel):
+    """Three towers, their projections, and the lead-reconstruction head.
+
+    Example:
+        >>> model = AutoModel.from_pretrained("ecgscan")
+        >>> processor = AutoProcessor.from_pretrained("ecgscan")
+        >>> reading = model.read(**processor(images=page, return_tensors="pt"))[0]
+        >>> reading.signal.shape  # (12, samples) millivolts at 500 Hz, NaN where nothing is printed
+    """
+
+    def __init__(self, config: ECGScanConfig):
+        super().__init__(config)
+        towers: tuple[Any, Any, Any] = (config.image_config, config.signal_config, config.text_config)
+        image, signal, text = towers
+        for tower_config in towers:
+            tower_config._attn_implementation = config._attn_implementation
+        self.reads = image.architecture == "reader"
+        self.image_model: Any = ECGScanImageReader(image) if self.reads else ECGScanViTModel(image)
+        self.signal_model = ECGScanSignalModel(signal, len(config.lead_names))
+        self.text_model = ECGScanTextModel(text)
+        self.image_size = signal.widths[-1] if self.reads else image.hidden_size
+        self.image_projection = nn.Linear(self.image_size, config.projection_dim, bias=False)
+        self.signal_projection = nn.Linear(signal.widths[-1], config.projection_dim, bias=False)
+        self.text_projection = nn.Linear(text.hidden_size, config.projection_dim, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
+        self.post_init()
+
+    @torch.no_grad()
+    def read(
+        self, pixel_values: Tensor, page_size: Tensor | None = None, columns: str = "sequential"
+    ) -> list[ECGReading]:
+        """Reads pages into millivolts.
+
+        Args:
+            pixel_values: (B, 3, H, W) uint8 RGB, as the image processor gives them.
+            page_size: (B, 2) height and width of the real content in pixels; the whole picture where None.
+            columns: `"sequential"` or `"simultaneous"`, when the columns of a page were recorded.
+
+        Returns:
+            One `ECGReading` per page, with `completed` filled where an ECG was found.
+        """
+        if not self.reads:
+            raise ValueError("architecture 'vit' embeds pages but does not read them; use a checkpoint with 'reader'")
+        readings = self.image_model.read(pixel_values, page_size, columns)
+        values, weight = self.signals_of(readings)
+        return self._completed(readings, values, weight, None)
+
+    def _completed(
+        self, readings: list[ECGReading], values: Tensor, weight: Tensor, scales: list[Tensor] | None
+    ) -> list[ECGReading]:
+        completed = self.signal_model.complete(values, weight, scales).float().cpu().numpy()
+        return [
+            replace(reading, completed=signal if reading.status != "no_ecg" else None)
+            for reading, signal in zip(readings, completed, strict=True)
+        ]
+
+    def signals_of(self, readings: list[ECGReading]) -> tuple[Tensor, Tensor]:
+        """Readings as input of the signal tower: (B, 12, samples) millivolts and their confidence, 0 where unknown."""
+        shape = (len(readings), len(self.config.lead_names), self.config.signal_config.samples)  # type: ignore[union-attr]
+        values, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        for row, reading in enumerate(readings):
+            length = min(shape[2], reading.signal.shape[1])
+            known = np.isfinite(reading.signal[:, :length])
+            values[row, :, :length] = np.where(known, reading.signal[:, :length], 0.0)
+            weight[row, :, :length] = np.where(known, np.clip(reading.confidence[:, :length], 0.05, 1.0), 0.0)
+        return torch.from_numpy(values).to(self.device), torch.from_numpy(weight).to(self.device)
+
+    def image_features(
+        self, pixel_values: Tensor, page_size: Tensor | None = None, columns: str = "sequential"
+    ) -> tuple[Tensor, list[ECGReading] | None]:
+        """Features (B, image_size) before the projection, and the readings where the tower reads."""
+        if not self.reads:
+            return self.image_model(pixel_values, page_size), None
+        with torch.no_grad():
+            readings = self.image_model.read(pixel_values, page_size, columns)
+        values, weight = self.signals_of(readings)
+        pooled, scales = self.signal_model.encode(values, weight)
+        with torch.no_grad():
+            readings = self._completed(readings, values, weight, scales)
+        return pooled, readings
+
+    def get_image_features(self, pixel_values: Tensor, page_size: Tensor | None = None) -> Tensor:
+        """Unit vectors (B, projection_dim) of pages."""
+        return F.normalize(self.image_projection(self.image_features(pixel_values, page_size)[0]).float(), dim=-1)
+
+    def get_signal_features(self, signal_values: Tensor, signal_mask: Tensor | None = None) -> Tensor:
+        """Unit vectors (B, projection_dim) of signals (B, 12, samples) in millivolts; `signal_mask` 0 where unknown."""
+        pooled, _ = self.signal_model.encode(signal_values, self._weight(signal_values, signal_mask))
+        return F.normalize(self.signal_projection(pooled).float(), dim=-1)
+
+    def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Tensor:
+        """Unit vectors (B, projection_dim) of texts."""
+        return F.normalize(self.text_projection(self.text_model(input_ids, attention_mask)).float(), dim=-1)
+
+    @staticmethod
+    def _weight(values: Tensor, mask: Tensor | None) -> Tensor:
+        return torch.isfinite(values) if mask is None else mask
+
+    def forward(
+        self,
+        pixel_values: Tensor | None = None,
+        page_size: Tensor | None = None,
+        signal_values: Tensor | None = None,
+        signal_mask: Tensor | None = None,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        signal_target: Tensor | None = None,
+        signal_target_weight: Tensor | None = None,
+        facts: Tensor | None = None,
+        text_facts: Tensor | None = None,
+        return_loss: bool | None = None,
+        **_: Any,
+    ) -> ECGScanOutput:
+        """Any subset of page, signal and text; row i of each belongs together.
+
+        Args:
+            pixel_values, page_size: pages, as for `read`.
+            signal_values, signal_mask: (B, 12, samples) millivolts at 500 Hz, and 0 where unknown.
+            input_ids, attention_mask: (B, L) word pieces.
+            signal_target, signal_target_weight: (B, 12, samples) the true signal and how much each sample of it
+                counts, for masked reconstruction.
+            facts, text_facts: (B, F) bool, what is known of each sample and what its text says, so that a text that
+                is also true of another sample is no negative for it.
+            return_loss: computes every loss that the given modalities allow.
+        """
+        output = ECGScanOutput(logit_scale=self.logit_scale.float().clamp(max=4.6052).exp())
+        losses: dict[str, Tensor] = {}
+        if pixel_values is not None:
+            features, output.reading = self.image_features(pixel_values, page_size)
+            output.image_embeds = F.normalize(self.image_projection(features).float(), dim=-1)
+        if signal_values is not None:
+            weight = self._weight(signal_values, signal_mask)
+            pooled, scales = self.signal_model.encode(signal_values, weight)
+            output.signal_embeds = F.normalize(self.signal_projection(pooled).float(), dim=-1)
+            if signal_target is not None and return_loss:
+                predicted = self.signal_model.all_leads(self.signal_model.predict(scales).float())
+                losses["reconstruction"] = reconstruction_loss(predicted, signal_target, signal_target_weight)  # type: ignore[arg-type]
+        if input_ids is not None:
+            output.text_embeds = self.get_text_features(input_ids, attention_mask)
+        self._add_logits(output)
+        if return_loss:
+            exclude = self._false_negatives(input_ids, attention_mask, facts, text_facts)
+            losses.update(self._alignment_losses(output, exclude))
+            output.losses = losses
+            weights = self._loss_weights()
+            output.loss = sum((weights[name] * loss for name, loss in losses.items()), self.logit_scale * 0.0)
+        # Fields count in the order they were set; indexing an output wants the order of the class.
+        return ECGScanOutput(*(getattr(output, field.name) for field in fields(ECGScanOutput)))
+
+    def _loss_weights(self) -> dict[str, float]:
+        config = self.config
+        return {
+            "reconstruction": config.reconstruction_weight,
+            "signal_text": config.signal_text_weight,
+            "image_signal": config.pairwise_weight,
+            "image_text": config.pairwise_weight,
+            "volume": config.volume_weight,
+            "leads": config.lead_weight,
+        }
+
+    @staticmethod
+    def _add_logits(output: ECGScanOutput) -> None:
+        image, signal, text, scale = output.image_embeds, output.signal_embeds, output.text_embeds, output.logit_scale
+        if image is not None and signal is not None:
+            output.logits_per_image_signal = scale * image @ signal.T  # type: ignore[operator]
+        if image is not None and text is not None:
+            output.logits_per_image_text = scale * image @ text.T  # type: ignore[operator]
+        if signal is not None and text is not None:
+            output.logits_per_signal_text = scale * signal @ text.T  # type: ignore[operator]
+
+    @staticmethod
+    def _false_negatives(
+        input_ids: Tensor | None, attention_mask: Tensor | None, facts: Tensor | None, text_facts: Tensor | None
+    ) -> Tensor | None:
+        """(N, N) bool over the samples of all processes: pairs that the texts do not tell apart."""
+        if input_ids is None:
+            return None
+        exclude = equal_rows(gather_with_gradient(text_keys(input_ids, attention_mask)))
+        if facts is not None and text_facts is not None:
+            said = [gather_with_gradient(part.to(torch.uint8)) for part in (facts, text_facts)]
+            exclude = exclude | implied_pairs(*said)
+        return exclude
+
+    def _alignment_losses(self, output: ECGScanOutput, exclude: Tensor | None) -> dict[str, Tensor]:
+        scale, smoothing = output.logit_scale, self.config.label_smoothing
+        image, signal, text = (
+            None if embeds is None else gather_with_gradient(embeds)
+            for embeds in (output.image_embeds, output.signal_embeds, output.text_embeds)
+        )
+        losses: dict[str, Tensor] = {}
+        if signal is not None and text is not None:
+            losses["signal_text"] = pairwise_loss(signal, text, scale, exclude, smoothing)  # type: ignore[arg-type]
+        if image is not None and signal is not None:
+            losses["image_signal"] = pairwise_loss(image, signal, scale, None, smoothing)  # type: ignore[arg-type]
+        if image is not None and text is not None:
+            losses["image_text"] = pairwise_loss(image, text, scale, exclude, smoothing)  # type: ignore[arg-type]
+        if image is not None and signal is not None and text is not None:
+            losses["volume"] = volume_loss(image, signal, text, scale, exclude, smoothing)  # type: ignore[arg-type]
+        if output.reading is not None:
+            losses["leads"] = soft_lead_loss(*self.signals_of(output.reading))
+        return losses
+
+
+class ECGScanForImageClassification(ECGScanPreTrainedModel):
+    """A linear head on the image tower; multi-label where `config.problem_type` says so."""
+
+    def __init__(self, config: ECGScanConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.ecgscan = ECGScanModel(config)
+        self.classifier = nn.Linear(self.ecgscan.image_size, config.num_labels)  # type: ignore[arg-type]
+        self.post_init()
+
+    def forward(
+        self, pixel_values: Tensor, page_size: Tensor | None = None, labels: Tensor | None = None, **_: Any
+    ) -> ECGScanClassifierOutput:
+        """Logits of pages; `labels` are class indices (B,) or, multi-label, (B, labels) of 0 and 1."""
+        features, reading = self.ecgscan.image_features(pixel_values, page_size)
+        logits = self.classifier(features)
+        loss = None
+        if labels is not None:
+            several = self.config.problem_type == "multi_label_classification" or labels.ndim == 2
+            loss = (
+                F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+                if several
+                else F.cross_entropy(logits, labels)
+            )
+        return ECGScanClassifierOutput(loss=loss, logits=logits, reading=reading)
+
+
+class ECGScanForZeroShotImageClassification(ECGScanPreTrainedModel):
+    """Pages against texts that name the classes."""
+
+    def __init__(self, config: ECGScanConfig):
+        super().__init__(config)
+        self.ecgscan = ECGScanModel(config)
+        self.post_init()
+
+    def forward(
+        self,
+        pixel_values: Tensor,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        page_size: Tensor | None = None,
+        **_: Any,
+    ) -> ECGScanZeroShotOutput:
+        """`logits_per_image` (pages, texts)."""
+        output = self.ecgscan(pixel_values, page_size, input_ids=input_ids, attention_mask=attention_mask)
+        logits = output.logits_per_image_text
+        return ECGScanZeroShotOutput(logits, logits.T, output.image_embeds, output.text_embeds)
+
+
+for _class, _auto in (
+    (ECGScanModel, "AutoModel"),
+    (ECGScanForImageClassification, "AutoModelForImageClassification"),
+    (ECGScanForZeroShotImageClassification, "AutoModelForZeroShotImageClassification"),
+):
+    _class.register_for_auto_class(_auto)
+
+__all__ = [
+    "ECGScanForImageClassification",
+    "ECGScanForZeroShotImageClassification",
+    "ECGScanModel",
+    "ECGScanOutput",
+    "ECGScanPreTrainedModel",
+]

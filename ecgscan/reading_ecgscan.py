@@ -1,0 +1,71 @@
+"""Read: per column of a rectified strip a distribution over height, and whether the strip is there at all."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .blocks_ecgscan import ConvNorm, UNet
+
+# A tile is a stretch of one row, rectified to millimetres.
+TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
+TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 6.0, 4.5
+HEIGHT_BINS = TILE_HEIGHT // 2
+BIN_MM = 2.0 / TILE_PX_PER_MM_Y
+TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
+
+
+@dataclass
+class StripReading:
+    """Reading of a batch of tiles, one column per tile pixel.
+
+    Attributes:
+        logits: (batch, bins, columns) over height, bin 0 at the top.
+        presence: (batch, columns) logit that the strip's trace is printed in this column.
+    """
+
+    logits: torch.Tensor
+    presence: torch.Tensor
+
+    def height_mm(self) -> torch.Tensor:
+        """(batch, columns) expected height above the middle of the tile in millimetres."""
+        return self.logits.float().softmax(1).transpose(1, 2) @ bin_heights_mm(self.logits.device)
+
+    def spread_mm(self) -> torch.Tensor:
+        """(batch, columns) standard deviation of the height in millimetres."""
+        share = self.logits.float().softmax(1).transpose(1, 2)
+        heights = bin_heights_mm(self.logits.device)
+        mean = share @ heights
+        return (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
+
+
+def bin_heights_mm(device: torch.device | str = "cpu") -> torch.Tensor:
+    """(bins,) height of the bin centres above the middle of the tile."""
+    return (HEIGHT_BINS / 2 - 0.5 - torch.arange(HEIGHT_BINS, device=device, dtype=torch.float32)) * BIN_MM
+
+
+class StripReader(nn.Module):
+    """Reads tiles of rectified strips.
+
+    Args:
+        widths: channels at strides 4, 8 and 16.
+        depths: residual blocks at each stride.
+    """
+
+    def __init__(self, widths: list[int], depths: list[int]) -> None:
+        super().__init__()
+        self.net = UNet(TILE_CHANNELS, widths, depths, mixer_layers=0)
+        self.height_head = nn.Conv2d(widths[0], 2 * 4, 1)
+        self.column = nn.Sequential(
+            ConvNorm(2 * widths[0], widths[0], 1), ConvNorm(widths[0], widths[0]), nn.Conv2d(widths[0], 4, 1)
+        )
+
+    def forward(self, tiles: torch.Tensor) -> StripReading:
+        """Read (batch, 5, 256, columns) tiles; columns divisible by 16."""
+        features, _ = self.net(tiles)
+        batch, _, rows, columns = features.shape
+        logits = self.height_head(features).reshape(batch, 2, 4, rows, columns)
+        logits = logits.permute(0, 3, 1, 4, 2).reshape(batch, 2 * rows, 4 * columns)
+        pooled = torch.cat([features.mean(2, keepdim=True), features.amax(2, keepdim=True)], dim=1)
+        presence = self.column(pooled)[:, :, 0].transpose(1, 2).reshape(batch, 4 * columns)
+        return StripReading(logits, presence)

@@ -1,0 +1,119 @@
+"""Rectify: cut every strip out of the full-resolution page into tiles on a millimetre grid, and put readings back."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .geometry_ecgscan import PageGeometry
+from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y, TILE_WIDTH
+from .strips_ecgscan import FoundStrip
+
+_NODE = 16
+MARGIN_MM = 6.0  # a strip is read this far beyond its ends
+
+
+@dataclass
+class TileJob:
+    """One tile of one strip: where its first column stands and which of its columns count."""
+
+    strip: int
+    start_mm: float
+    px_per_mm: tuple[float, float]
+    first: int = 0
+    last: int = TILE_WIDTH
+
+
+@dataclass
+class StripColumns:
+    """What was read along a strip, one value per tile column.
+
+    Attributes:
+        x_mm: place on paper.
+        height_mm: above the row's baseline.
+        spread_mm: standard deviation of the height.
+        presence: probability that the strip is printed there.
+    """
+
+    x_mm: np.ndarray
+    height_mm: np.ndarray
+    spread_mm: np.ndarray
+    presence: np.ndarray
+
+
+def plan_tiles(strips: list[FoundStrip], y_scales: list[float]) -> list[TileJob]:
+    """Tiles that cover every strip and `MARGIN_MM` on both sides, overlaps shared halfway; heights times `y_scales`."""
+    tile_mm = TILE_WIDTH / TILE_PX_PER_MM_X
+    jobs = []
+    for index, strip in enumerate(strips):
+        px_per_mm = (TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y * y_scales[index])
+        low, high = strip.start_mm - MARGIN_MM, strip.end_mm + MARGIN_MM
+        count = max(1, int(np.ceil((high - low - tile_mm) / (tile_mm - 6.0))) + 1) if high - low > tile_mm + 0.2 else 1
+        starts = np.linspace(low, high - tile_mm, count) if count > 1 else np.array([(low + high - tile_mm) / 2])
+        group = [TileJob(index, float(start), px_per_mm) for start in starts]
+        for left, right in zip(group[:-1], group[1:], strict=True):
+            middle = (right.start_mm + left.start_mm + tile_mm) / 2
+            left.last = round((middle - left.start_mm) * px_per_mm[0])
+            right.first = round((middle - right.start_mm) * px_per_mm[0])
+        jobs += group
+    return jobs
+
+
+def cut_tile(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], job: TileJob) -> np.ndarray:
+    """(256, 448, 5) float32 tile: normalised colours, marker of the own baseline, markers of the other rows."""
+    strip = strips[job.strip]
+    rows, columns = TILE_HEIGHT // _NODE + 1, TILE_WIDTH // _NODE + 1
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * _NODE
+    nodes = np.stack(
+        [job.start_mm + x / job.px_per_mm[0], strip.baseline_mm + (y - TILE_HEIGHT / 2) / job.px_per_mm[1]], -1
+    )
+    pixels = geometry.image_of(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
+    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
+    source = cv2.warpAffine(pixels, grow, (TILE_WIDTH, TILE_HEIGHT), flags=cv2.INTER_LINEAR)
+    height, width = image.shape[:2]
+    crop = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
+    tile = np.zeros((TILE_HEIGHT, TILE_WIDTH, 5), np.float32)
+    tile[..., :3] = _normalise(crop, outside)
+    x_mm = job.start_mm + np.arange(TILE_WIDTH) / job.px_per_mm[0]
+    rows_mm = (np.arange(TILE_HEIGHT) - TILE_HEIGHT / 2) / job.px_per_mm[1]
+    tile[..., 3] = np.exp(-0.5 * rows_mm**2)[:, None] * ((x_mm >= strip.start_mm) & (x_mm <= strip.end_mm))
+    for baseline in {other.baseline_mm for other in strips if other.row != strip.row}:
+        if abs(baseline - strip.baseline_mm) < 35:
+            tile[..., 4] += np.exp(-0.5 * (rows_mm - (baseline - strip.baseline_mm)) ** 2)[:, None]
+    return tile
+
+
+def _normalise(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Paper near 0, ink negative; what lies outside the picture is 0."""
+    sample = crop[::4, ::4].reshape(-1, 3)
+    inside = ~outside[::4, ::4].reshape(-1)
+    paper = np.median(sample[inside], axis=0) if inside.any() else np.full(3, 255.0)
+    scaled = np.clip(crop * (2.0 / np.maximum(paper, 20.0)).astype(np.float32) - 2.0, -2.0, 1.0)
+    scaled[outside] = 0.0
+    return scaled.astype(np.float32)
+
+
+def join_tiles(
+    jobs: list[TileJob], height: np.ndarray, spread: np.ndarray, presence: np.ndarray, n_strips: int
+) -> list[StripColumns]:
+    """Readings of tiles (tiles, columns) in tile units, put together per strip in millimetres."""
+    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(n_strips)]
+    for number, job in enumerate(jobs):
+        columns = np.arange(job.first, job.last)
+        unit = TILE_PX_PER_MM_Y / job.px_per_mm[1]
+        parts[job.strip].append(
+            (
+                job.start_mm + columns / job.px_per_mm[0],
+                height[number, columns] * unit,
+                spread[number, columns] * unit,
+                presence[number, columns],
+            )
+        )
+    joined = []
+    for group in parts:
+        x_mm, *values = (np.concatenate(part) for part in zip(*group, strict=True))
+        # rounding to whole columns may let neighbours share one
+        ahead = np.concatenate([[True], np.diff(np.maximum.accumulate(x_mm)) > 1e-6])
+        joined.append(StripColumns(x_mm[ahead], *(part[ahead] for part in values)))
+    return joined

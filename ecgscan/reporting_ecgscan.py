@@ -1,0 +1,207 @@
+"""From columns read along strips to a reading: millivolts on a time axis, confidence, quality and reasons."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .strips_ecgscan import LEADS, FoundStrip
+
+if TYPE_CHECKING:
+    from .image_ecgscan import ECGReading, Located
+    from .rectifying_ecgscan import StripColumns
+
+SAMPLING_RATE = 500
+_SURE_SPREAD_MM = 0.8
+_LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
+
+
+def nothing_read(reason: str, quality: float) -> "ECGReading":
+    """A reading of a page on which nothing could be read."""
+    from .image_ecgscan import ECGReading
+
+    return ECGReading(
+        status="no_ecg",
+        reason=reason,
+        signal=np.full((len(LEADS), 10 * SAMPLING_RATE), np.nan, np.float32),
+        confidence=np.zeros((len(LEADS), 10 * SAMPLING_RATE), np.float32),
+        layout={"name": "none", "rows": []},
+        quality=quality,
+    )
+
+
+def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tuple[float, float]]:
+    """When each strip was recorded, in seconds from the first moment on the page."""
+    first = min(strip.start_mm for strip in strips)
+    times = []
+    for strip in strips:
+        start = 0.0 if columns == "simultaneous" else (strip.start_mm - first) / speed
+        # columns start at multiples of a quarter second on every machine we know
+        snapped = round(start * 4) / 4
+        start = snapped if abs(start - snapped) < 0.06 else start
+        times.append((start, start + (strip.end_mm - strip.start_mm) / speed))
+    return times
+
+
+def column_confidence(columns: "StripColumns") -> np.ndarray:
+    """0 to 1 per column: the trace is there, and its height is sure."""
+    return columns.presence * np.exp(-((columns.spread_mm / _SURE_SPREAD_MM) ** 2) / 2)
+
+
+def _place(
+    strip: FoundStrip, columns: "StripColumns", start_s: float, speed: float, gain: float, samples: int
+) -> tuple[slice, np.ndarray, np.ndarray]:
+    """Millivolts and confidence of a strip on the page's 500 Hz time axis."""
+    from scipy.interpolate import CubicSpline
+
+    duration = (strip.end_mm - strip.start_mm) / speed
+    first = int(np.ceil(start_s * SAMPLING_RATE - 1e-6))
+    last = min(samples, int(np.floor((start_s + duration) * SAMPLING_RATE + 1e-6)) + 1)
+    last = max(first, last)
+    times = np.arange(first, last) / SAMPLING_RATE - start_s
+    x = strip.start_mm + times * speed
+    millivolts = CubicSpline(columns.x_mm, columns.height_mm)(x) / gain
+    return slice(first, last), millivolts, np.interp(x, columns.x_mm, column_confidence(columns))
+
+
+def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
+    """Beats per minute from the R peaks of the longest sure lead, or None where fewer than three are sure."""
+    from scipy.ndimage import uniform_filter1d
+    from scipy.signal import find_peaks
+
+    printed = np.isfinite(signal).sum(1)
+    if printed.max(initial=0) < 2 * SAMPLING_RATE:
+        return None
+    sure = np.where(printed > 0, confidence.sum(1) / np.maximum(printed, 1), 0.0)
+    order = np.argsort(-(printed + 100 * sure))
+    rates = []
+    for lead in order[: max(1, int((printed >= printed.max() * 0.98).sum()))][:3]:
+        values = signal[lead][np.isfinite(signal[lead])]
+        energy = uniform_filter1d(np.gradient(uniform_filter1d(values, 7)) ** 2, 50)
+        threshold = 0.3 * np.percentile(energy, 98)
+        peaks, _ = find_peaks(energy, height=threshold, distance=int(0.27 * SAMPLING_RATE))
+        if len(peaks) >= 3:
+            rates.append(60.0 * SAMPLING_RATE / np.median(np.diff(peaks)))
+    return float(np.median(rates)) if rates else None
+
+
+def law_residual_uv(signal: np.ndarray) -> float | None:
+    """Mean absolute residual (microvolts) of the lead laws where their leads are printed at the same moment."""
+    lead_i, lead_ii, lead_iii, avr, avl, avf = signal[:6]
+    laws = (lead_iii - (lead_ii - lead_i), avr + avl + avf, avr + (lead_i + lead_ii) / 2)
+    found = []
+    for law in laws:
+        known = np.isfinite(law)
+        if known.sum() > SAMPLING_RATE // 2:
+            # an offset between baselines is not a reading error: it is taken out
+            found.append(np.mean(np.abs(law[known] - np.median(law[known]))))
+    return float(1000 * np.mean(found)) if found else None
+
+
+def quality_of(features: dict[str, float], calibration: dict[str, Any]) -> float:
+    """Calibrated probability that the reading reaches 10 dB."""
+    weights = calibration.get("quality")
+    if not weights:
+        return float(np.clip(features["confidence"], 0, 1))
+    logit = weights["bias"] + sum(weights[name] * features[name] for name in features if name in weights)
+    return float(1.0 / (1.0 + np.exp(-np.clip(logit, -30, 30))))
+
+
+def _features(
+    located: "Located", strips: list[FoundStrip], traces: list["StripColumns"], residual_uv: float | None
+) -> dict[str, float]:
+    sure = np.concatenate(
+        [column_confidence(t)[(t.x_mm > s.start_mm) & (t.x_mm < s.end_mm)] for s, t in zip(strips, traces, strict=True)]
+    )
+    amplitude = located.geometry.amplitude
+    return {
+        "confidence": float(sure.mean()),
+        "weakest": float(np.percentile(sure, 10)),
+        "grid": float(np.percentile(amplitude, 75)),
+        "grid_residual": float(np.nan_to_num(located.geometry.residual_mm, nan=1.0)),
+        "names": float(np.mean([strip.name_probability for strip in strips])),
+        "layout": float(located.layout.score_per_mm),
+        "ecg": located.ecg_probability,
+        "law": float(min(residual_uv, 300.0) / 100.0) if residual_uv is not None else 0.6,
+        "leads": len({strip.lead for strip in strips}) / 12.0,
+    }
+
+
+def report(
+    located: "Located",
+    strips: list[FoundStrip],
+    traces: list["StripColumns"],
+    columns: str,
+    calibration: dict[str, Any],
+) -> "ECGReading":
+    """Put a reading together."""
+    from .image_ecgscan import ECGReading
+
+    speed, gain = located.speed[0], located.gain[0]
+    times = strip_times(strips, speed, columns)
+    end = max(stop for _, stop in times)
+    samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))
+    signal = np.full((len(LEADS), samples), np.nan, np.float32)
+    confidence = np.zeros((len(LEADS), samples), np.float32)
+    described = []
+    order = sorted(range(len(strips)), key=lambda k: strips[k].end_mm - strips[k].start_mm)
+    for k in order:
+        strip, trace = strips[k], traces[k]
+        where, millivolts, sure = _place(strip, trace, times[k][0], speed, gain, samples)
+        lead = LEADS.index(strip.lead)
+        signal[lead], confidence[lead] = np.nan, 0.0
+        signal[lead, where], confidence[lead, where] = millivolts, sure
+        described.append((k, _describe(located, strip, trace, times[k], float(sure.mean()) if len(sure) else 0.0)))
+    residual = law_residual_uv(signal)
+    features = _features(located, strips, traces, residual)
+    quality = quality_of(features, calibration)
+    if features["confidence"] < calibration.get("confidence_threshold", _LEAST_CONFIDENCE):
+        return replace(
+            nothing_read("no trace that could be followed was found on the page", quality), features=features
+        )
+    read_source = calibration.get("scale_threshold", 0.9)
+    missing = [lead for lead in LEADS if lead not in {strip.lead for strip in strips}]
+    rows: list[list[str]] = [[] for _ in range(1 + max(strip.row for strip in strips))]
+    for strip in strips:
+        rows[strip.row].append(strip.lead)
+    return ECGReading(
+        status="partial" if missing else "read",
+        reason=f"the page shows {12 - len(missing)} of 12 leads; missing: {', '.join(missing)}" if missing else None,
+        signal=signal,
+        confidence=confidence,
+        layout={"name": located.layout.name, "rows": rows},
+        quality=quality,
+        speed=(speed, "read" if located.speed[1] >= read_source else "assumed"),
+        gain=(gain, "read" if located.gain[1] >= read_source else "assumed"),
+        columns=(columns, "assumed"),
+        strips=[text for _, text in sorted(described, key=lambda item: item[0])],
+        heart_rate_bpm=heart_rate(signal, confidence),
+        lead_law_residual_uv=residual,
+        grid_px_per_mm=located.geometry.px_per_mm(),
+        features=features,
+    )
+
+
+def _describe(
+    located: "Located", strip: FoundStrip, trace: "StripColumns", time: tuple[float, float], confidence: float
+) -> dict[str, Any]:
+    on = (trace.x_mm >= strip.start_mm) & (trace.x_mm <= strip.end_mm)
+    line = np.stack([trace.x_mm[on], strip.baseline_mm - trace.height_mm[on]], axis=1)
+    along = np.linspace(strip.start_mm, strip.end_mm, 24)
+    outline = np.concatenate(
+        [
+            np.stack([along, np.full(24, strip.baseline_mm - 6)], 1),
+            np.stack([along[::-1], np.full(24, strip.baseline_mm + 6)], 1),
+        ]
+    )
+    return {
+        "lead": strip.lead,
+        "row": strip.row,
+        "column": strip.column,
+        "start_s": time[0],
+        "end_s": time[1],
+        "confidence": confidence,
+        "name_probability": strip.name_probability,
+        "polyline_px": located.geometry.image_of(line),
+        "outline_px": located.geometry.image_of(outline),
+    }

@@ -1,0 +1,316 @@
+"""From dense maps in paper coordinates to strips: rows, columns and the name of every lead."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+_BIN_MM = 1.5
+_ROW_BIN_MM = 0.25
+_EVIDENCE_PER_MM = 0.5
+STANDARD_ROW_MM = 250.0
+_FREE_GAIN = 2.2  # a free layout must explain this much more than the best known one
+
+
+@dataclass(frozen=True)
+class FoundStrip:
+    """A stretch of one row that shows one lead; millimetres in the coordinates of the page's geometry."""
+
+    lead: str
+    row: int
+    column: int
+    start_mm: float
+    end_mm: float
+    baseline_mm: float
+    is_rhythm: bool = False
+    name_probability: float = 1.0
+
+
+@dataclass
+class RowEvidence:
+    """What the maps say along one row, in bins of `_BIN_MM` from `origin_mm`."""
+
+    baseline_mm: float
+    length_mm: float
+    origin_mm: float
+    log_lead: np.ndarray  # (bins, 13) log probability of none and the twelve leads
+    start: np.ndarray  # (bins,) heat of strip starts
+    cumulative: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cumulative = (
+            np.concatenate([np.zeros((1, 13)), np.cumsum(self.log_lead, axis=0)]) * _BIN_MM * _EVIDENCE_PER_MM
+        )
+
+    def sums(self, positions_mm: np.ndarray, lead: int) -> np.ndarray:
+        """Cumulated evidence of a lead up to positions."""
+        bins = (positions_mm - self.origin_mm) / _BIN_MM
+        return np.interp(bins, np.arange(len(self.cumulative)), self.cumulative[:, lead])
+
+    def start_heat(self, positions_mm: np.ndarray) -> np.ndarray:
+        bins = (positions_mm - self.origin_mm) / _BIN_MM - 0.5
+        return np.interp(bins, np.arange(len(self.start)), self.start, left=0.0, right=0.0)
+
+
+def find_rows(paper: np.ndarray, baseline: np.ndarray, minimum_mm: float = 18.0) -> list[tuple[float, float]]:
+    """Baselines (mm) of the rows from top to bottom and the printed length (mm) seen on each.
+
+    Args:
+        paper: (cells, 2) millimetres.
+        baseline: (cells,) probability of a baseline.
+        minimum_mm: shorter rows are left out.
+    """
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
+
+    strong = baseline > 0.08
+    if strong.sum() < 10:
+        return []
+    v, weight = paper[strong, 1], baseline[strong]
+    area = _cell_area(paper)
+    low = v.min() - 5
+    counts = np.bincount(
+        ((v - low) / _ROW_BIN_MM).astype(int), weight * area, int((v.max() - low + 5) / _ROW_BIN_MM) + 1
+    )
+    profile = gaussian_filter1d(counts / _ROW_BIN_MM, 0.9 / _ROW_BIN_MM)
+    peaks, _ = find_peaks(profile, distance=int(6.5 / _ROW_BIN_MM))
+    rows: list[tuple[float, float]] = []
+    for peak in peaks:
+        centre = low + (peak + 0.5) * _ROW_BIN_MM
+        for reach in (3.0, 2.0, 2.0):
+            near = np.abs(v - centre) < reach
+            centre = float(np.average(v[near], weights=weight[near])) if near.any() else centre
+        near = np.abs(v - centre) < 3.0
+        # a row's heat is a Gaussian of 1.2 mm: its integral across is 3 mm for each millimetre of length
+        length = float((weight[near] * area).sum() / 3.0)
+        if length >= minimum_mm and not any(abs(centre - other) < 5 for other, _ in rows):
+            rows.append((centre, length))
+    longest = max((length for _, length in rows), default=0.0)
+    return [row for row in sorted(rows) if row[1] > 0.3 * longest]
+
+
+def _cell_area(paper: np.ndarray) -> float:
+    """Square millimetres of a cell, from how densely the cells fill the page."""
+    low, high = np.percentile(paper, 2, axis=0), np.percentile(paper, 98, axis=0)
+    inside = ((paper > low) & (paper < high)).all(1).sum()
+    return float(np.prod(high - low) / max(inside, 1))
+
+
+def row_evidence(
+    paper: np.ndarray, log_lead: np.ndarray, start: np.ndarray, rows: list[tuple[float, float]]
+) -> list[RowEvidence]:
+    """Evidence along each row from (cells, 2) millimetres, (cells, 13) log probabilities and (cells,) start heat."""
+    centres = [centre for centre, _ in rows]
+    gap = min(np.diff(centres), default=30.0)
+    reach = float(min(5.0, 0.4 * gap))
+    low, high = paper[:, 0].min(), paper[:, 0].max()
+    bins = int((high - low) / _BIN_MM) + 2
+    evidence = []
+    for centre, length in rows:
+        near = np.abs(paper[:, 1] - centre) < reach
+        index = ((paper[near, 0] - low) / _BIN_MM).astype(int)
+        count = np.bincount(index, minlength=bins).astype(float)
+        logs = np.stack([np.bincount(index, log_lead[near, k], bins) for k in range(13)], 1)
+        heat = np.bincount(index, start[near], bins)
+        filled = count > 0
+        where = np.arange(bins)
+        logs = (
+            np.stack([np.interp(where, where[filled], logs[filled, k] / count[filled]) for k in range(13)], 1)
+            if filled.any()
+            else np.full((bins, 13), -2.5)
+        )
+        outside = (where < where[filled].min()) | (where > where[filled].max()) if filled.any() else np.ones(bins, bool)
+        logs[outside] = [-0.05] + [-4.0] * 12
+        evidence.append(RowEvidence(centre, length, low, np.maximum(logs, -7.0), heat / np.maximum(count, 1)))
+    return evidence
+
+
+def _template_score(evidence: list[RowEvidence], rows: list[list[str]], n_columns: int) -> tuple[float, float, float]:
+    """Best score of a layout with its left edge and column width."""
+    low = evidence[0].origin_mm
+    span = len(evidence[0].log_lead) * _BIN_MM
+    left = np.arange(low - 3, low + span * 0.7, 2.5)
+    width = np.arange(40.0, span + 4, 2.5) / n_columns
+    lefts, widths = (a.ravel() for a in np.meshgrid(left, width, indexing="ij"))
+    score = _score_at(evidence, rows, n_columns, lefts, widths)
+    best = int(np.argmax(score))
+    fine_left = lefts[best] + np.arange(-3, 3.01, 0.3)
+    fine_width = widths[best] + np.arange(-3, 3.01, 0.3) / max(1, n_columns / 2)
+    lefts, widths = (a.ravel() for a in np.meshgrid(fine_left, fine_width, indexing="ij"))
+    score = _score_at(evidence, rows, n_columns, lefts, widths)
+    best = int(np.argmax(score))
+    return float(score[best]), float(lefts[best]), float(widths[best])
+
+
+def _width_prior(total_mm: np.ndarray) -> np.ndarray:
+    """Log odds of a row's length: ten seconds at 25 mm/s or five at 50, more often than any other."""
+    standard = np.exp(-0.5 * ((total_mm - STANDARD_ROW_MM) / 1.5) ** 2) / (1.5 * np.sqrt(2 * np.pi))
+    return 2.0 * np.log(0.25 / 200 + 0.75 * standard)
+
+
+def _score_at(
+    evidence: list[RowEvidence], rows: list[list[str]], n_columns: int, left: np.ndarray, width: np.ndarray
+) -> np.ndarray:
+    right = left + n_columns * width
+    total = _width_prior(right - left)
+    for row, leads in zip(evidence, rows, strict=True):
+        total += row.sums(left, 0) + (row.cumulative[-1, 0] - row.sums(right, 0))
+        slot = width * n_columns / len(leads)
+        if len(leads) == 1 and n_columns > 1:
+            total += np.max([row.sums(right, k) - row.sums(left, k) for k in range(1, 13)], axis=0)
+            total += 2.0 * row.start_heat(left)
+            continue
+        for column, lead in enumerate(leads):
+            start = left + column * slot
+            index = 1 + LEADS.index(lead)
+            total += row.sums(start + slot, index) - row.sums(start, index) + 2.0 * row.start_heat(start)
+    return total
+
+
+def _best_lead(row: RowEvidence, start: float, end: float) -> tuple[str, float]:
+    edges = np.array([start, end])
+    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)])
+    share = np.exp((sums - sums.max()) / 4)
+    return LEADS[int(sums.argmax())], float(share.max() / share.sum())
+
+
+def _name_probability(row: RowEvidence, strip_lead: str, start: float, end: float) -> float:
+    edges = np.array([start, end])
+    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)])
+    share = np.exp((sums - sums.max()) / 4)
+    return float(share[LEADS.index(strip_lead)] / share.sum())
+
+
+@dataclass
+class FoundLayout:
+    """The layout that explains the page best.
+
+    Attributes:
+        score_per_mm: mean log probability of the leads along their strips.
+        gain: how much better the maps are explained by these strips than by none.
+    """
+
+    name: str
+    strips: list[FoundStrip]
+    score_per_mm: float
+    gain: float
+
+
+def decode_layout(evidence: list[RowEvidence], layouts: dict[str, list[list[str]]]) -> FoundLayout | None:
+    """The layout, out of the known ones or free, whose leads explain the rows best.
+
+    Args:
+        evidence: rows from top to bottom.
+        layouts: name -> rows of lead names; a single lead below rows of several is a rhythm strip of any lead.
+    """
+    if not evidence:
+        return None
+    empty = np.array([row.cumulative[-1, 0] for row in evidence])
+    nothing = float(empty.sum())
+    best: tuple[float, str, list[int], list[list[str]], float, float] | None = None
+    for name, rows in layouts.items():
+        n_columns = max(len(leads) for leads in rows)
+        for chosen in _row_choices(evidence, len(rows)):
+            score, left, width = _template_score([evidence[k] for k in chosen], rows, n_columns)
+            score += nothing - float(empty[chosen].sum())
+            if best is None or score > best[0]:
+                best = (score, name, chosen, rows, left, width)
+    free = _free_layout(evidence)
+    if best is None or (free is not None and free[0] - nothing > _FREE_GAIN * max(best[0] - nothing, 1.0)):
+        return None if free is None else _free_to_layout(free[1], free[0] - nothing)
+    score, name, chosen, rows, left, width = best
+    return _template_to_layout([evidence[k] for k in chosen], name, rows, (left, width), score - nothing)
+
+
+def _row_choices(evidence: list[RowEvidence], count: int) -> list[list[int]]:
+    """Rows that a layout of `count` rows may stand on: neighbours, and those that look most like leads."""
+    spare = len(evidence) - count
+    if spare < 0:
+        return []
+    choices = [list(range(first, first + count)) for first in range(spare + 1)] if spare <= 2 else []
+    if spare:
+        likeness = [np.maximum(row.log_lead[:, 1:].max(1) - row.log_lead[:, 0], 0.0).sum() for row in evidence]
+        strongest = sorted(int(k) for k in np.argsort(likeness)[::-1][:count])
+        if strongest not in choices:
+            choices.append(strongest)
+    return choices
+
+
+def _template_to_layout(
+    evidence: list[RowEvidence],
+    name: str,
+    rows: list[list[str]],
+    place: tuple[float, float],
+    gain: float,
+) -> FoundLayout:
+    left, width = place
+    n_columns = max(len(leads) for leads in rows)
+    strips = []
+    gained = 0.0
+    for number, leads in enumerate(rows):
+        row = evidence[number]
+        slot = width * n_columns / len(leads)
+        rhythm = len(leads) == 1 and n_columns > 1
+        for column, lead in enumerate(leads):
+            start, end = left + column * slot, left + (column + 1) * slot
+            probability = _name_probability(row, lead, start, end)
+            if rhythm:
+                lead, probability = _best_lead(row, start, end)
+            edges = np.array([start, end])
+            gained += float(np.diff(row.sums(edges, 1 + LEADS.index(lead)))[0])
+            strips.append(FoundStrip(lead, number, column, start, end, row.baseline_mm, rhythm, probability))
+    printed = sum(strip.end_mm - strip.start_mm for strip in strips)
+    return FoundLayout(name, strips, gained / printed / _EVIDENCE_PER_MM, gain)
+
+
+def _viterbi(log_probability: np.ndarray, switch: float) -> np.ndarray:
+    """Most probable class per bin with a price for every change."""
+    score = log_probability[0].copy()
+    back = np.zeros(log_probability.shape, int)
+    for index in range(1, len(log_probability)):
+        jump = int(score.argmax())
+        stay = score >= score[jump] - switch
+        back[index] = np.where(stay, np.arange(len(score)), jump)
+        score = np.where(stay, score, score[jump] - switch) + log_probability[index]
+    path = np.zeros(len(log_probability), int)
+    path[-1] = int(score.argmax())
+    for index in range(len(log_probability) - 1, 0, -1):
+        path[index - 1] = back[index, path[index]]
+    return path
+
+
+def _free_layout(evidence: list[RowEvidence]) -> tuple[float, list[FoundStrip]] | None:
+    """Each row cut into leads on its own, for pages of no known layout."""
+    strips, total = [], 0.0
+    for number, row in enumerate(evidence):
+        logs = row.log_lead * _BIN_MM * _EVIDENCE_PER_MM
+        path = _viterbi(logs, 10.0)
+        total += float(logs[np.arange(len(path)), path].sum()) - 10.0 * np.count_nonzero(np.diff(path))
+        edges = np.concatenate([[0], np.nonzero(np.diff(path))[0] + 1, [len(path)]])
+        column = 0
+        for first, last in zip(edges[:-1], edges[1:], strict=True):
+            if path[first] > 0 and (last - first) * _BIN_MM > 15:
+                start, end = row.origin_mm + first * _BIN_MM, row.origin_mm + last * _BIN_MM
+                lead = LEADS[path[first] - 1]
+                strips.append(
+                    FoundStrip(
+                        lead,
+                        number,
+                        column,
+                        start,
+                        end,
+                        row.baseline_mm,
+                        False,
+                        _name_probability(row, lead, start, end),
+                    )
+                )
+                column += 1
+    return (total, strips) if strips else None
+
+
+def _free_to_layout(strips: list[FoundStrip], gain: float) -> FoundLayout:
+    rows = sorted({strip.row for strip in strips})
+    renumbered = [replace(strip, row=rows.index(strip.row)) for strip in strips]
+    columns = 1 + max(strip.column for strip in strips)
+    certainty = float(np.mean([np.log(strip.name_probability + 1e-6) for strip in strips]))
+    return FoundLayout(f"{len(rows)}x{columns}", renumbered, certainty, gain)
