@@ -23,7 +23,7 @@ from processing.simulator import simulate
 def page() -> np.ndarray:
     """A small clean page (height, width, 3)."""
     return render(
-        simulate(3), seed=3, layout="3x4+1", condition="clean", speed=25.0, gain=10.0, pixels_per_mm=4.0
+        simulate(5), seed=5, layout="3x4+1", condition="clean", speed=25.0, gain=10.0, pixels_per_mm=4.0
     ).image
 
 
