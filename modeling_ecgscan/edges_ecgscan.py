@@ -12,6 +12,7 @@ _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.25  # columns of a tile are not independent witnesses
 _IRREGULAR_MM = 0.6
 _SHORTEST_MM = 5.0
+_USUAL_RHYTHM = {"II": 2.0, "V1": 1.0, "V5": 1.0}  # what machines print below the columns, as evidence
 
 
 def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
@@ -104,7 +105,7 @@ def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) ->
         alike = {strips[other].lead: _likeness(columns[k], columns[other], strips[other]) for other in short}
         if not alike:
             continue
-        scores = {lead: 25.0 * r for lead, r in alike.items()}
+        scores = {lead: 25.0 * r + _USUAL_RHYTHM.get(lead, 0.0) for lead, r in alike.items()}
         scores[strip.lead] = scores.get(strip.lead, 15.0) + 4.0 * strip.name_probability
         best = max(scores, key=lambda lead: scores[lead])
         if best != strip.lead and alike[best] > 0.8:
