@@ -19,7 +19,7 @@ demo: $(READY)
 	@echo "The picture of what was read: out/demo/*.png"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 lint: $(READY)
 	$(BIN)/ruff check .

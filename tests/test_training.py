@@ -173,6 +173,7 @@ def contrastive_case() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(3, 6, 8, generator=generator), torch.randn(8, 4, generator=generator).requires_grad_()
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_and_gradient_of_one(tmp_path):
     embeddings, weight = contrastive_case()
     loss = contrast(embeddings, weight, gather_with_gradient)
