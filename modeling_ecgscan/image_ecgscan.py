@@ -12,6 +12,7 @@ from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
+from .refining_ecgscan import refine_geometry
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -28,7 +29,7 @@ from .views_ecgscan import (
 
 SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
-_NODE_CELLS = 6.0
+_NODE_CELLS = 24.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
 
@@ -92,6 +93,17 @@ def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGe
     return scaled, replace(layout, strips=strips)
 
 
+def _strips_box(strips: list[FoundStrip]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom (mm) of the part of the page that holds the strips and their waves."""
+    rows = [strip.baseline_mm for strip in strips]
+    return (
+        min(strip.start_mm for strip in strips) - 12.0,
+        min(rows) - 16.0,
+        max(strip.end_mm for strip in strips) + 8.0,
+        max(rows) + 14.0,
+    )
+
+
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
     """Whether the trace runs along the upper or lower end of its tile."""
     reach = 0.88 * TILE_HEIGHT / 2 / (TILE_PX_PER_MM_Y * y_scale)
@@ -147,8 +159,14 @@ class ECGScanImageReader(nn.Module):
         located = self.locate(image)
         if isinstance(located, str):
             return nothing_read(located, 0.0)
-        strips, traces = self.trace(image, located)
-        return report(located, strips, traces, columns, self.config.calibration)
+        small, back = shrink(image, min(1.0, _READ_PX_PER_MM / located.geometry.px_per_mm()))
+        lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
+        geometry = refine_geometry(
+            small, replace(located.geometry, to_image=lifted[:2]), _strips_box(located.layout.strips)
+        )
+        strips, traces = self.trace(small, replace(located, geometry=geometry))
+        whole = replace(geometry, to_image=located.geometry.to_image)
+        return report(replace(located, geometry=whole), strips, traces, columns, self.config.calibration)
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
@@ -218,17 +236,16 @@ class ECGScanImageReader(nn.Module):
         )
 
     def trace(self, image: np.ndarray, located: Located) -> tuple[list[FoundStrip], list[StripColumns]]:
-        """Read the strips column by column; read again where their ends were not where they had been expected."""
-        scale = _READ_PX_PER_MM / located.geometry.px_per_mm()
-        small, back = shrink(image, min(1.0, scale))
-        lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
-        geometry = PageGeometry(
-            located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2]
-        )
+        """Read the strips column by column; read again where their ends were not where they had been expected.
+
+        Args:
+            image: at most `_READ_PX_PER_MM` fine; `located.geometry` maps to it.
+        """
+        geometry = located.geometry
         strips = located.layout.strips
         y_scales = [min(1.0, 10.0 / located.gain[0])] * len(strips)
         for _ in range(2):
-            columns = self._read_tiles(small, geometry, strips, y_scales)
+            columns = self._read_tiles(image, geometry, strips, y_scales)
             moved = refine_edges(strips, columns)
             shift = max(
                 max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
@@ -238,7 +255,7 @@ class ECGScanImageReader(nn.Module):
                 break
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
-            again = self._read_tiles(small, geometry, strips, [0.55 * scale for scale in y_scales])
+            again = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales])
             columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
         return name_rhythm_strips(strips, columns), columns
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from .blocks_ecgscan import ConvNorm, UNet
+from .locating_ecgscan import GAINS, SPEEDS
 
 # A tile is a stretch of one row, rectified to millimetres.
 TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
@@ -22,10 +23,14 @@ class StripReading:
     Attributes:
         logits: (batch, bins, columns) over height, bin 0 at the top.
         presence: (batch, columns) logit that the strip's trace is printed in this column.
+        speed: (batch, speeds) logits of the paper speed, in the order of `SPEEDS`.
+        gain: (batch, gains) logits of the gain, in the order of `GAINS`.
     """
 
     logits: torch.Tensor
     presence: torch.Tensor
+    speed: torch.Tensor
+    gain: torch.Tensor
 
     def height_mm(self) -> torch.Tensor:
         """(batch, columns) expected height above the middle of the tile in millimetres."""
@@ -59,13 +64,15 @@ class StripReader(nn.Module):
         self.column = nn.Sequential(
             ConvNorm(2 * widths[0], widths[0], 1), ConvNorm(widths[0], widths[0]), nn.Conv2d(widths[0], 4, 1)
         )
+        self.scale_head = nn.Linear(2 * widths[-1], len(SPEEDS) + len(GAINS))
 
     def forward(self, tiles: torch.Tensor) -> StripReading:
         """Read (batch, 5, 256, columns) tiles; columns divisible by 16."""
-        features, _ = self.net(tiles)
+        features, deepest = self.net(tiles)
         batch, _, rows, columns = features.shape
         logits = self.height_head(features).reshape(batch, 2, 4, rows, columns)
         logits = logits.permute(0, 3, 1, 4, 2).reshape(batch, 2 * rows, 4 * columns)
         pooled = torch.cat([features.mean(2, keepdim=True), features.amax(2, keepdim=True)], dim=1)
         presence = self.column(pooled)[:, :, 0].transpose(1, 2).reshape(batch, 4 * columns)
-        return StripReading(logits, presence)
+        scale = self.scale_head(torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], dim=1))
+        return StripReading(logits, presence, scale[:, : len(SPEEDS)], scale[:, len(SPEEDS) :])

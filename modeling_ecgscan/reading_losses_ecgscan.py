@@ -67,9 +67,10 @@ def reading_loss(
     presence: torch.Tensor,
     weight: torch.Tensor,
     readable: torch.Tensor,
+    scale: torch.Tensor,
     snr_weight: float = 0.3,
 ) -> dict[str, torch.Tensor]:
-    """Cross-entropy against a soft height, presence, and the metric's own signal-to-noise ratio.
+    """Cross-entropy against a soft height, presence, the metric's own signal-to-noise ratio, speed and gain.
 
     Args:
         reading: of (batch,) tiles.
@@ -77,6 +78,7 @@ def reading_loss(
         presence: (batch, columns) 1 where the strip is printed.
         weight: (batch, columns) 0 outside the picture.
         readable: (batch, columns) 1 where the height is known.
+        scale: (batch, 2) class of the paper speed and of the gain, -1 where the tile can't tell.
         snr_weight: share of the ratio's logarithm in the sum.
     """
     log_share = reading.logits.float().log_softmax(1)
@@ -90,6 +92,10 @@ def reading_loss(
     power = (readable * (height_mm - mean[:, None]).square()).sum(1) / count
     ratio = torch.log10((error + BIN_MM**2 * 1e-2) / (power + 0.25))
     has = (readable.sum(1) > 8).float()
+    told = (scale[:, 0] >= 0).float()
+    classes = scale.clamp_min(0)
+    wrong = functional.cross_entropy(reading.speed.float(), classes[:, 0], reduction="none")
+    wrong = wrong + functional.cross_entropy(reading.gain.float(), classes[:, 1], reduction="none")
     return {
         "height": _weighted_mean(entropy, steep),
         "presence": 0.5
@@ -97,4 +103,5 @@ def reading_loss(
             functional.binary_cross_entropy_with_logits(reading.presence.float(), presence, reduction="none"), weight
         ),
         "snr": snr_weight * _weighted_mean(ratio, has),
+        "scale": 0.15 * _weighted_mean(wrong, told),
     }

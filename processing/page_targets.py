@@ -137,12 +137,14 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
         height: (448,) float32 millimetres above the tile's middle row.
         presence: (448,) float32 1 where the strip is printed, weight: (448,) 0 outside the picture.
         readable: (448,) float32 1 where the height is known and inside the tile.
+        scale: (2,) int64 speed class and gain class, -1 in a tile of twice the height.
     """
     strip = page.strips[index]
-    gain_scale = min(1.0, 10.0 / page.gain)
+    # tall waves are read again in a tile that holds twice the height
+    squeezed = rng.random() < (0.5 if page.gain > 10 else 0.12)
     px_per_mm = (
         TILE_PX_PER_MM[0] * float(rng.normal(1, 0.006)),
-        TILE_PX_PER_MM[1] * gain_scale * float(rng.normal(1, 0.006)),
+        TILE_PX_PER_MM[1] * (float(rng.uniform(0.5, 0.55)) if squeezed else 1.0) * float(rng.normal(1, 0.006)),
     )
     span = TILE_SHAPE[1] / px_per_mm[0]
     low, high = strip.x_mm - rng.uniform(2, 14), strip.x_mm + strip.width_mm + rng.uniform(2, 14) - span
@@ -178,6 +180,9 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
         "presence": presence.astype(np.float32),
         "weight": (~middle).astype(np.float32),
         "readable": (known & presence & ~middle).astype(np.float32),
+        "scale": np.array(
+            [-1, -1] if squeezed else [SPEED_CLASSES.index(page.speed), GAIN_CLASSES.index(page.gain)], np.int64
+        ),
     }
 
 
