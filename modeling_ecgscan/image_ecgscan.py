@@ -31,6 +31,8 @@ SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 _NODE_CELLS = 24.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
+_CLEARLY = 0.1
+_WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 _GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
 
 
@@ -91,6 +93,11 @@ def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGe
     ]
     scaled = replace(geometry, paper=geometry.paper * ratio)
     return scaled, replace(layout, strips=strips)
+
+
+def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
+    """Whether another way up explains the page clearly better, and not just a small part of it."""
+    return layout.score_per_mm > than.score_per_mm + _CLEARLY and layout.gain > 0.6 * than.gain
 
 
 def _strips_box(strips: list[FoundStrip]) -> tuple[float, float, float, float]:
@@ -177,10 +184,7 @@ class ECGScanImageReader(nn.Module):
 
     def locate(self, image: np.ndarray) -> Located | str:
         """Geometry and strips of a page, or the reason why there are none."""
-        whole = whole_view(image)
-        maps, page = self._maps(self.finder, picture_of(image, whole, WHOLE))
-        found = float(sigmoid(page[0]))
-        view = close_up_view(maps, whole)
+        view, found = self._find(image)
         if found < self.config.calibration.get("find_threshold", 0.1) or view is None:
             return "no ECG was found on the page"
         best: Located | str = "no row of traces was found on the page"
@@ -188,13 +192,25 @@ class ECGScanImageReader(nn.Module):
         for quarters in (0, 2, 1, 3):
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
-                if isinstance(best, str) or located.layout.gain > best.layout.gain:
+                if isinstance(best, str) or _makes_more_sense(located.layout, best.layout):
                     best = located
                 if best.layout.score_per_mm > _SENSIBLE:
                     break
             elif isinstance(best, str):
                 best = located
         return best
+
+    def _find(self, image: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """Close-up view of the strips, if any were found, and the probability that the page holds an ECG."""
+        whole = whole_view(image)
+        maps, page = self._maps(self.finder, picture_of(image, whole, WHOLE))
+        found = float(sigmoid(page[0]))
+        nearer = close_up_view(maps, whole, WHOLE, _WIDE_MARGIN_MM)
+        if nearer is None:
+            return None, found
+        closer, _ = self._maps(self.finder, picture_of(image, nearer, WHOLE))
+        view = close_up_view(closer, nearer)
+        return close_up_view(maps, whole) if view is None else view, found
 
     def _locate_view(self, image: np.ndarray, view: np.ndarray, found: float) -> Located | str:
         maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
@@ -270,8 +286,9 @@ class ECGScanImageReader(nn.Module):
             x = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(device).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16):
                 reading = self.reader(x)
-            height.append(reading.height_mm().cpu().numpy())
-            spread.append(reading.spread_mm().cpu().numpy())
+            mean, deviation = reading.height_mm()
+            height.append(mean.cpu().numpy())
+            spread.append(deviation.cpu().numpy())
             presence.append(reading.presence.float().sigmoid().cpu().numpy())
         return join_tiles(jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips))
 

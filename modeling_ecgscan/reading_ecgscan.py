@@ -13,6 +13,7 @@ TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
 TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 6.0, 4.5
 HEIGHT_BINS = TILE_HEIGHT // 2
 BIN_MM = 2.0 / TILE_PX_PER_MM_Y
+_COST_PER_BIN = 0.1  # ours, chosen on rendered validation pages: 15.6 dB a tile without, 17.6 with
 TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
 
 
@@ -32,16 +33,33 @@ class StripReading:
     speed: torch.Tensor
     gain: torch.Tensor
 
-    def height_mm(self) -> torch.Tensor:
-        """(batch, columns) expected height above the middle of the tile in millimetres."""
-        return self.logits.float().softmax(1).transpose(1, 2) @ bin_heights_mm(self.logits.device)
+    def posterior(self) -> torch.Tensor:
+        """(batch, bins, columns) distribution of the height given all columns of the tile.
 
-    def spread_mm(self) -> torch.Tensor:
-        """(batch, columns) standard deviation of the height in millimetres."""
-        share = self.logits.float().softmax(1).transpose(1, 2)
+        The columns are a hidden Markov chain: a trace that moves by n bins from one column to the next costs
+        n times `_COST_PER_BIN`. Computed forward and backward, so that one row's R peak beside another's is
+        given to the row from which a stroke leads to it.
+        """
+        share = self.logits.float().softmax(1).permute(2, 0, 1) + 1e-4
+        bins = torch.arange(share.shape[2], device=share.device, dtype=torch.float32)
+        move = torch.exp(-_COST_PER_BIN * (bins[:, None] - bins).abs())
+        forward, backward = torch.empty_like(share), torch.ones_like(share)
+        forward[0] = share[0]
+        for column in range(1, len(share)):
+            ahead = (forward[column - 1] @ move) * share[column]
+            forward[column] = ahead / ahead.sum(1, keepdim=True)
+        for column in range(len(share) - 2, -1, -1):
+            behind = (backward[column + 1] * share[column + 1]) @ move
+            backward[column] = behind / behind.sum(1, keepdim=True)
+        joint = forward * backward
+        return (joint / joint.sum(2, keepdim=True)).permute(1, 2, 0)
+
+    def height_mm(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Expected height above the middle of the tile and its standard deviation, both (batch, columns) in mm."""
+        share = self.posterior().transpose(1, 2)
         heights = bin_heights_mm(self.logits.device)
         mean = share @ heights
-        return (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
+        return mean, (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
 
 
 def bin_heights_mm(device: torch.device | str = "cpu") -> torch.Tensor:

@@ -144,7 +144,11 @@ def report(
     signal = np.full((len(LEADS), samples), np.nan, np.float32)
     confidence = np.zeros((len(LEADS), samples), np.float32)
     described = []
-    order = sorted(range(len(strips)), key=lambda k: strips[k].end_mm - strips[k].start_mm)
+    # of two strips of a lead the longer one counts, unless its name is in doubt
+    order = sorted(
+        range(len(strips)),
+        key=lambda k: (not strips[k].is_rhythm or strips[k].name_probability > 0.5, times[k][1] - times[k][0]),
+    )
     for k in order:
         strip, trace = strips[k], traces[k]
         where, millivolts, sure = _place(strip, trace, times[k][0], speed, gain, samples)
