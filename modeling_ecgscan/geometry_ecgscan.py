@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 
 GRID_MM = 5.0
+_NEAR_CELLS = 11
 CELL_PX = 4  # picture pixels per cell of the locator's maps
 
 
@@ -63,6 +64,21 @@ def _wrap(cycles: np.ndarray) -> np.ndarray:
     return cycles - np.round(cycles)
 
 
+def _measured_slope(phase: np.ndarray, amplitude: np.ndarray, axis: int, predicted: np.ndarray) -> np.ndarray:
+    """Cycles per cell along an axis (0: columns, 1: rows): measured over a neighbourhood where its cells agree."""
+    from scipy.ndimage import uniform_filter
+
+    turned = amplitude * np.exp(2j * np.pi * phase)
+    ahead, behind = (turned[:, 1:], turned[:, :-1]) if axis == 0 else (turned[1:], turned[:-1])
+    # relative to the prediction, so that a neighbourhood may be curved
+    relative = ahead * np.conj(behind) * np.exp(-2j * np.pi * predicted)
+    mean = uniform_filter(relative.real, _NEAR_CELLS) + 1j * uniform_filter(relative.imag, _NEAR_CELLS)
+    size = uniform_filter(np.abs(relative), _NEAR_CELLS)
+    agree = np.abs(mean) / np.maximum(size, 1e-6)
+    trust = np.clip(3.0 * (agree - 0.4), 0.0, 1.0) * np.clip(size / 0.1, 0.0, 1.0)
+    return predicted + trust * np.angle(mean) / (2 * np.pi)
+
+
 def unwrap(
     phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_weight: np.ndarray, spacing: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +107,7 @@ def unwrap(
             + np.take(slope[axis], np.arange(phase.shape[1 - axis] - 1), 1 - axis)
         )
         step = np.diff(phase, axis=1 - axis)
+        expected = _measured_slope(phase, amplitude, axis, expected)
         both = np.minimum(
             np.take(strong, np.arange(1, phase.shape[1 - axis]), 1 - axis),
             np.take(strong, np.arange(phase.shape[1 - axis] - 1), 1 - axis),

@@ -9,7 +9,8 @@ from torch import nn
 
 from .edges_ecgscan import name_rhythm_strips, refine_edges
 from .geometry_ecgscan import PageGeometry, fit_geometry
-from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
+from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
+from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .refining_ecgscan import refine_geometry
@@ -76,9 +77,18 @@ class Located:
     geometry: PageGeometry
     layout: FoundLayout
     ecg_probability: float
-    speed: tuple[float, float]
-    gain: tuple[float, float]
-    rows_mm: list[tuple[float, float]]
+    speed_share: np.ndarray
+    gain_share: np.ndarray
+
+
+@dataclass
+class Traced:
+    """What was read along the strips of a page, and what it says of paper speed and gain."""
+
+    strips: list[FoundStrip]
+    columns: list[StripColumns]
+    speed_share: np.ndarray
+    gain_share: np.ndarray
 
 
 def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
@@ -171,9 +181,17 @@ class ECGScanImageReader(nn.Module):
         geometry = refine_geometry(
             small, replace(located.geometry, to_image=lifted[:2]), _strips_box(located.layout.strips)
         )
-        strips, traces = self.trace(small, replace(located, geometry=geometry))
-        whole = replace(geometry, to_image=located.geometry.to_image)
-        return report(replace(located, geometry=whole), strips, traces, columns, self.config.calibration)
+        pulse = find_pulse(small, geometry, located.layout.strips)
+        traced = self.trace(small, geometry, located.layout.strips, 10.0 if pulse is None else pulse.gain)
+        return report(
+            replace(located, geometry=replace(geometry, to_image=located.geometry.to_image)),
+            traced.strips,
+            traced.columns,
+            speed=settle_speed([located.speed_share, traced.speed_share], pulse),
+            gain=settle_gain([located.gain_share, traced.gain_share], pulse),
+            columns=columns,
+            calibration=self.config.calibration,
+        )
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
@@ -241,27 +259,18 @@ class ECGScanImageReader(nn.Module):
             return "traces were found, but no lead could be named"
         if np.percentile(geometry.amplitude, 75) < _GRID_SEEN:
             geometry, layout = _standard_width(geometry, layout)
-        speed, gain = softmax(page[1:3]), softmax(page[3:6])
-        return Located(
-            geometry,
-            layout,
-            ecg,
-            (SPEEDS[int(speed.argmax())], float(speed.max())),
-            (GAINS[int(gain.argmax())], float(gain.max())),
-            rows,
-        )
+        return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]))
 
-    def trace(self, image: np.ndarray, located: Located) -> tuple[list[FoundStrip], list[StripColumns]]:
+    def trace(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float) -> Traced:
         """Read the strips column by column; read again where their ends were not where they had been expected.
 
         Args:
-            image: at most `_READ_PX_PER_MM` fine; `located.geometry` maps to it.
+            image: at most `_READ_PX_PER_MM` fine; `geometry` maps to it.
+            gain: in mm/mV; above 10, tiles hold more height.
         """
-        geometry = located.geometry
-        strips = located.layout.strips
-        y_scales = [min(1.0, 10.0 / located.gain[0])] * len(strips)
+        y_scales = [min(1.0, 10.0 / gain)] * len(strips)
         for _ in range(2):
-            columns = self._read_tiles(image, geometry, strips, y_scales)
+            columns, speed, gains = self._read_tiles(image, geometry, strips, y_scales)
             moved = refine_edges(strips, columns)
             shift = max(
                 max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
@@ -271,16 +280,17 @@ class ECGScanImageReader(nn.Module):
                 break
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
-            again = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales])
+            again, _, _ = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales])
             columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
-        return name_rhythm_strips(strips, columns), columns
+        return Traced(name_rhythm_strips(strips, columns), columns, speed, gains)
 
     def _read_tiles(
         self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scales: list[float]
-    ) -> list[StripColumns]:
+    ) -> tuple[list[StripColumns], np.ndarray, np.ndarray]:
+        """Columns of the strips, and the probabilities of the paper speeds and of the gains."""
         jobs = plan_tiles(strips, y_scales)
         device = next(self.parameters()).device
-        height, spread, presence = [], [], []
+        height, spread, presence, speed, gain = [], [], [], [], []
         for first in range(0, len(jobs), 8):
             tiles = np.stack([cut_tile(image, geometry, strips, job) for job in jobs[first : first + 8]])
             x = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(device).contiguous(memory_format=torch.channels_last)
@@ -290,7 +300,13 @@ class ECGScanImageReader(nn.Module):
             height.append(mean.cpu().numpy())
             spread.append(deviation.cpu().numpy())
             presence.append(reading.presence.float().sigmoid().cpu().numpy())
-        return join_tiles(jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips))
+            speed.append(reading.speed.float().cpu().numpy())
+            gain.append(reading.gain.float().cpu().numpy())
+        columns = join_tiles(
+            jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips)
+        )
+        # tiles are no independent witnesses: their logits are averaged, not added
+        return columns, softmax(np.concatenate(speed).mean(0)), softmax(np.concatenate(gain).mean(0))
 
 
 __all__ = ["LEADS", "ECGReading", "ECGScanImageReader", "Located"]

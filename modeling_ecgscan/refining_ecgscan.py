@@ -13,15 +13,15 @@ from .geometry_ecgscan import GRID_MM, PageGeometry
 
 Box = tuple[float, float, float, float]
 
-_RASTER_PX_PER_MM = 5
+RASTER_PX_PER_MM = 5
 _HARMONICS = np.arange(2, 11)  # of the 5 mm grid; lines 1 mm apart are the fifth and the tenth
 _SHIFTS_MM = np.arange(-0.8, 0.801, 0.05)
 _LEAST_PX_PER_MM = 1.5
 _NODE = 15
-_WINDOWS_MM = (7.0, 4.5, 3.0)  # from coarse to fine
+_WINDOWS_MM = (10.0, 5.0)  # first coarse, then fine
 _WIDE_MM = 12.0
 _INK = 0.45  # darkness in every colour, relative to the surroundings
-_SEEN = 4.0  # standard deviations of the noise from which a shift counts
+_SEEN = 8.0  # standard deviations of the noise from which a shift counts
 
 
 def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeometry:
@@ -35,13 +35,13 @@ def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> P
     if geometry.px_per_mm() < _LEAST_PX_PER_MM:
         return geometry
     for window in _WINDOWS_MM:
-        darkness = _flat_darkness(image, geometry, box_mm)
-        if darkness is None:
+        grid = _flat_darkness(image, geometry, box_mm)
+        if grid is None:
             return geometry
         paper = geometry.paper.copy()
         place = (geometry.paper - np.array(box_mm[:2])).astype(np.float32) - 0.5
         for axis in (0, 1):
-            ahead = _displacement(darkness if axis == 0 else darkness.T, box_mm[axis], window)
+            ahead = _displacement(grid if axis == 0 else grid.T, box_mm[axis], window)
             if ahead is None:
                 continue
             ahead = ahead if axis == 0 else np.ascontiguousarray(ahead.T)
@@ -54,45 +54,50 @@ def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> P
 
 def _flat_darkness(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> np.ndarray | None:
     """Darkness of the part on a raster of paper millimetres, without the ink of the traces where that tells apart."""
-    left, top, right, bottom = box_mm
-    width, height = (int(np.ceil(side)) * _RASTER_PX_PER_MM for side in (right - left, bottom - top))
-    if min(width, height) < 20 * _RASTER_PX_PER_MM or max(width, height) > 600 * _RASTER_PX_PER_MM:
+    flat = flat_raster(image, geometry, box_mm)
+    if flat is None:
         return None
-    y, x = np.mgrid[0 : height // _NODE + 2, 0 : width // _NODE + 2].astype(np.float64) * _NODE
-    nodes = np.stack([left + (x + 0.5) / _RASTER_PX_PER_MM, top + (y + 0.5) / _RASTER_PX_PER_MM], -1)
-    pixels = geometry.image_of(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
-    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
-    source = cv2.warpAffine(pixels, grow, (width, height), flags=cv2.INTER_LINEAR)
-    flat = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    dark = _darkness(flat.min(axis=2))
-    ink = _darkness(flat.max(axis=2)) > _INK
+    dark = darkness(flat.min(axis=2))
+    ink = darkness(flat.max(axis=2)) > _INK
     if ink.mean() < 0.08:
         dark[cv2.dilate(ink.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0] = 0.0
     limit = max(float(np.percentile(np.abs(dark[::3, ::3]), 97)), 1e-3)
     return np.clip(dark, -limit, limit)
 
 
-def _darkness(grey: np.ndarray) -> np.ndarray:
+def flat_raster(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> np.ndarray | None:
+    """(rows, columns, 3) part of the page at `RASTER_PX_PER_MM`; None where the part is of no sensible size."""
+    left, top, right, bottom = box_mm
+    width, height = (int(np.ceil(side)) * RASTER_PX_PER_MM for side in (right - left, bottom - top))
+    if min(width, height) < 20 * RASTER_PX_PER_MM or max(width, height) > 600 * RASTER_PX_PER_MM:
+        return None
+    y, x = np.mgrid[0 : height // _NODE + 2, 0 : width // _NODE + 2].astype(np.float64) * _NODE
+    nodes = np.stack([left + (x + 0.5) / RASTER_PX_PER_MM, top + (y + 0.5) / RASTER_PX_PER_MM], -1)
+    pixels = geometry.image_of(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
+    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
+    source = cv2.warpAffine(pixels, grow, (width, height), flags=cv2.INTER_LINEAR)
+    return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+
+
+def darkness(grey: np.ndarray) -> np.ndarray:
     """How much darker than its surroundings, as a share of their brightness."""
     values = grey.astype(np.float32)
-    around = cv2.blur(values, (4 * _RASTER_PX_PER_MM + 1,) * 2)
+    around = cv2.blur(values, (4 * RASTER_PX_PER_MM + 1,) * 2)
     return (around - values) / np.maximum(around, 16.0)
 
 
 def _demodulated(darkness: np.ndarray, harmonics: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray:
     """(harmonics, rows, columns) complex amplitude along the columns in a window around every square millimetre."""
-    rows, columns = (side // _RASTER_PX_PER_MM for side in darkness.shape)
-    thin = darkness.reshape(rows, _RASTER_PX_PER_MM, columns, _RASTER_PX_PER_MM).mean(1)
-    along = start_mm + (np.arange(columns * _RASTER_PX_PER_MM) + 0.5) / _RASTER_PX_PER_MM
+    rows, columns = (side // RASTER_PX_PER_MM for side in darkness.shape)
+    thin = darkness.reshape(rows, RASTER_PX_PER_MM, columns, RASTER_PX_PER_MM).mean(1)
+    along = start_mm + (np.arange(columns * RASTER_PX_PER_MM) + 0.5) / RASTER_PX_PER_MM
     wave = np.exp(-2j * np.pi / GRID_MM * harmonics[:, None] * along).astype(np.complex64)
-    found = np.einsum("rck,hck->hrc", thin, wave.reshape(len(harmonics), columns, _RASTER_PX_PER_MM))
+    found = np.einsum("rck,hck->hrc", thin, wave.reshape(len(harmonics), columns, RASTER_PX_PER_MM))
     return np.stack([_blurred(part.real, window_mm) + 1j * _blurred(part.imag, window_mm) for part in found])
 
 
 def _blurred(field: np.ndarray, width_mm: float) -> np.ndarray:
-    return cv2.GaussianBlur(
-        np.ascontiguousarray(field, np.float32), (0, 0), width_mm, borderType=cv2.BORDER_REFLECT
-    )
+    return cv2.GaussianBlur(np.ascontiguousarray(field, np.float32), (0, 0), width_mm, borderType=cv2.BORDER_REFLECT)
 
 
 def _displacement(darkness: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray | None:

@@ -131,14 +131,21 @@ def report(
     located: "Located",
     strips: list[FoundStrip],
     traces: list["StripColumns"],
+    *,
+    speed: tuple[float, float],
+    gain: tuple[float, float],
     columns: str,
     calibration: dict[str, Any],
 ) -> "ECGReading":
-    """Put a reading together."""
+    """Put a reading together.
+
+    Args:
+        speed, gain: mm/s and mm/mV, each with its probability.
+        columns: "sequential" or "simultaneous".
+    """
     from .image_ecgscan import ECGReading
 
-    speed, gain = located.speed[0], located.gain[0]
-    times = strip_times(strips, speed, columns)
+    times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))
     signal = np.full((len(LEADS), samples), np.nan, np.float32)
@@ -151,7 +158,7 @@ def report(
     )
     for k in order:
         strip, trace = strips[k], traces[k]
-        where, millivolts, sure = _place(strip, trace, times[k][0], speed, gain, samples)
+        where, millivolts, sure = _place(strip, trace, times[k][0], speed[0], gain[0], samples)
         lead = LEADS.index(strip.lead)
         signal[lead], confidence[lead] = np.nan, 0.0
         signal[lead, where], confidence[lead, where] = millivolts, sure
@@ -175,8 +182,8 @@ def report(
         confidence=confidence,
         layout={"name": located.layout.name, "rows": rows},
         quality=quality,
-        speed=(speed, "read" if located.speed[1] >= read_source else "assumed"),
-        gain=(gain, "read" if located.gain[1] >= read_source else "assumed"),
+        speed=(speed[0], "read" if speed[1] >= read_source else "assumed"),
+        gain=(gain[0], "read" if gain[1] >= read_source else "assumed"),
         columns=(columns, "assumed"),
         strips=[text for _, text in sorted(described, key=lambda item: item[0])],
         heart_rate_bpm=heart_rate(signal, confidence),
