@@ -7,6 +7,7 @@ import numpy as np
 
 GRID_MM = 5.0
 _NEAR_CELLS = 11
+_GRID_SEEN = 0.3  # amplitude
 CELL_PX = 4  # picture pixels per cell of the locator's maps
 
 
@@ -220,7 +221,12 @@ class PageGeometry:
 
 
 def fit_geometry(
-    phase_maps: np.ndarray, jacobian: np.ndarray, paper: np.ndarray, to_image: np.ndarray, spacing: float
+    phase_maps: np.ndarray,
+    jacobian: np.ndarray,
+    paper: np.ndarray,
+    to_image: np.ndarray,
+    spacing: float,
+    blind_spacing: float,
 ) -> PageGeometry:
     """Millimetres on paper from the locator's maps.
 
@@ -230,6 +236,7 @@ def fit_geometry(
         paper: (rows, columns) probability of paper.
         to_image: (2, 3) affine map from picture to image pixels.
         spacing: cells between spline nodes.
+        blind_spacing: the same where hardly any grid is seen, and only slopes tell the way.
     """
     maps, residuals, amplitudes = [], [], []
     per_cell = CELL_PX / GRID_MM
@@ -238,7 +245,8 @@ def fit_geometry(
         amplitude = np.clip(np.hypot(sine, cosine), 0, 1) * paper
         phase = np.arctan2(sine, cosine) / (2 * np.pi)
         slope = jacobian[2 * axis : 2 * axis + 2] * per_cell
-        surface, residual = unwrap(phase, amplitude, slope, 0.05 + paper, spacing)
+        nodes = spacing if np.percentile(amplitude, 75) > _GRID_SEEN else blind_spacing
+        surface, residual = unwrap(phase, amplitude, slope, 0.05 + paper, nodes)
         maps.append(surface * GRID_MM)
         residuals.append(np.abs(residual)[amplitude > 0.5] * GRID_MM)
         amplitudes.append(amplitude)

@@ -13,7 +13,7 @@ from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
-from .refining_ecgscan import refine_geometry
+from .refining_ecgscan import refine_geometry, scale_to_grid
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -30,11 +30,10 @@ from .views_ecgscan import (
 
 SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
-_NODE_CELLS = 24.0
+_NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
-_GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
 
 
 @dataclass
@@ -91,18 +90,23 @@ class Traced:
     gain_share: np.ndarray
 
 
-def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
-    """Without a visible grid, scale the page so that its rows have the standard length, where they nearly do."""
-    length = max(s.end_mm for s in layout.strips) - min(s.start_mm for s in layout.strips)
-    ratio = STANDARD_ROW_MM / length
+def _scaled(strip: FoundStrip, scale: np.ndarray) -> FoundStrip:
+    """The strip on a page whose millimetres are multiplied by (2,) `scale`."""
+    across, down = (float(factor) for factor in scale)
+    return replace(
+        strip,
+        start_mm=strip.start_mm * across,
+        end_mm=strip.end_mm * across,
+        baseline_mm=strip.baseline_mm * down,
+    )
+
+
+def _standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Scale a page so that its rows have the standard length, where they nearly do."""
+    ratio = STANDARD_ROW_MM / (max(s.end_mm for s in strips) - min(s.start_mm for s in strips))
     if not 0.85 < ratio < 1.18:
-        return geometry, layout
-    strips = [
-        replace(s, start_mm=s.start_mm * ratio, end_mm=s.end_mm * ratio, baseline_mm=s.baseline_mm * ratio)
-        for s in layout.strips
-    ]
-    scaled = replace(geometry, paper=geometry.paper * ratio)
-    return scaled, replace(layout, strips=strips)
+        return geometry, strips
+    return replace(geometry, paper=geometry.paper * ratio), [_scaled(strip, np.full(2, ratio)) for strip in strips]
 
 
 def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
@@ -178,11 +182,17 @@ class ECGScanImageReader(nn.Module):
             return nothing_read(located, 0.0)
         small, back = shrink(image, min(1.0, _READ_PX_PER_MM / located.geometry.px_per_mm()))
         lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
-        geometry = refine_geometry(
+        geometry, scale = scale_to_grid(
             small, replace(located.geometry, to_image=lifted[:2]), _strips_box(located.layout.strips)
         )
-        pulse = find_pulse(small, geometry, located.layout.strips)
-        traced = self.trace(small, geometry, located.layout.strips, 10.0 if pulse is None else pulse.gain)
+        strips = [_scaled(strip, scale) for strip in located.layout.strips]
+        geometry, gridded = refine_geometry(small, geometry, _strips_box(strips))
+        if not gridded:
+            # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
+            geometry, strips = _standard_width(geometry, strips)
+            geometry, strips = _standard_width(geometry, self.trace(small, geometry, strips, 10.0).strips)
+        pulse = find_pulse(small, geometry, strips)
+        traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
         return report(
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image)),
             traced.strips,
@@ -242,6 +252,7 @@ class ECGScanImageReader(nn.Module):
             sigmoid(maps[LOCATE_CHANNELS["paper"]][0]),
             view,
             _NODE_CELLS,
+            _BLIND_NODE_CELLS,
         )
         return self._strips(maps, page, geometry, min(found, float(sigmoid(page[0]))))
 
@@ -257,8 +268,6 @@ class ECGScanImageReader(nn.Module):
         layout = decode_layout(evidence, self.config.layouts)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
-        if np.percentile(geometry.amplitude, 75) < _GRID_SEEN:
-            geometry, layout = _standard_width(geometry, layout)
         return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]))
 
     def trace(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float) -> Traced:
