@@ -74,7 +74,12 @@ class ReadingNetworks(nn.Module):
             if part == "trace":
                 tiles = given.pop("tile").float().contiguous(memory_format=torch.channels_last)
                 found = reading_loss(
-                    network(tiles), given["height"], given["presence"], given["weight"], given["readable"]
+                    network(tiles),
+                    given["height"],
+                    given["presence"],
+                    given["weight"],
+                    given["readable"],
+                    given["scale"],
                 )
             else:
                 picture = given["picture"].permute(0, 3, 1, 2).float().div(255)

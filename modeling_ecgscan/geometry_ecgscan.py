@@ -7,7 +7,7 @@ import numpy as np
 
 GRID_MM = 5.0
 _NEAR_CELLS = 11
-_GRID_SEEN = 0.3  # amplitude
+_GRID_SEEN = 0.5  # amplitude
 CELL_PX = 4  # picture pixels per cell of the locator's maps
 
 

@@ -13,7 +13,7 @@ from .strips_ecgscan import FoundStrip
 _REACH_MM = 26.0  # a pulse stands this near the ends of the rows
 # 0.2 s as a rule, and how much (log odds) a width speaks for 50 against 25 mm/s
 _WIDTHS_MM = {5.0: -1.5, 2.5: -6.0, 4.0: -6.0, 8.0: 6.0, 10.0: 6.0}
-_LOW_PULSE = 0.32  # grid squares and letters are 5 mm high as well: a pulse at 5 mm/mV must be this much clearer
+_LOW_PULSE = 0.23  # grid squares and letters are 5 mm high as well: a pulse at 5 mm/mV must be this much clearer
 _CLEAR = 0.55  # share of a pulse's outline that must be ink, less what is ink where none should be
 _PULSE_SURE = 0.97  # share of pulses found whose height was right, on rendered validation pages
 _UNUSUAL = 0.7  # a gain other than 10 mm/mV is believed from here on

@@ -22,7 +22,7 @@ _WINDOWS_MM = (10.0, 5.0)  # first coarse, then fine
 _WIDE_MM = 12.0
 _SCALES = np.exp(np.arange(-0.22, 0.2201, 0.002))
 _SEGMENT_MM = 80
-_CLEARER = 1.0  # by how much (sum of logarithms over the harmonics) another scale must be clearer
+_CLEARER = 3.0  # by how much (sum of logarithms over the harmonics) another scale must be clearer
 _INK = 0.45  # darkness in every colour, relative to the surroundings
 _SEEN = 8.0  # standard deviations of the noise from which a shift counts
 
@@ -88,7 +88,7 @@ def _grid_scale(grid: np.ndarray) -> float:
     lines = np.log1p(np.maximum(power / np.maximum(wide, 1e-12) - 1.0, 0.0))
     found = (
         np.sum([np.interp(_SCALES * harmonic / GRID_MM, per_mm, lines) for harmonic in _HARMONICS], axis=0)
-        - 0.5 * (np.log(_SCALES) / 0.1) ** 2
+        - 0.5 * (np.log(_SCALES) / 0.08) ** 2
     )
     best = int(found.argmax())
     as_it_is = np.abs(np.log(_SCALES)) < 0.005

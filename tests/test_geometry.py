@@ -1,15 +1,19 @@
 """Geometry: from the grid's phase to millimetres, and from rows to strips, with a perfect network."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from modeling_ecgscan.geometry_ecgscan import fit_geometry
+from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
+from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, find_pulse, settle_gain, settle_speed
+from modeling_ecgscan.refining_ecgscan import refine_geometry, scale_to_grid
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
-from modeling_ecgscan.strips_ecgscan import decode_layout, find_rows, row_evidence
+from modeling_ecgscan.strips_ecgscan import FoundStrip, decode_layout, find_rows, row_evidence
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.page_targets import letterbox, locate_targets
-from processing.renderer import render
+from processing.renderer import Page, render
 from processing.simulator import simulate
 
 SIZE = (576, 768)
@@ -23,7 +27,7 @@ def perfect_maps(seed: int, layout: str, condition: str):
     rng = np.random.default_rng(0)
     phase = 0.9 * maps[:4] + rng.normal(0, 0.1, maps[:4].shape)
     slope = maps[4:8] + rng.normal(0, 0.03, maps[4:8].shape)
-    return page, maps, fit_geometry(phase, slope, maps[8], to_image, 6.0)
+    return page, maps, fit_geometry(phase, slope, maps[8], to_image, 24.0, 96.0)
 
 
 @pytest.mark.parametrize(("seed", "condition"), [(904, "clean"), (905, "scan"), (902, "photo"), (907, "photo")])
@@ -60,6 +64,67 @@ def test_rows_columns_and_names_follow_from_perfect_maps(layout):
     assert [strip.lead for strip in found.strips] == [strip.lead for strip in page.strips]
     widths = [strip.end_mm - strip.start_mm for strip in found.strips]
     assert np.allclose(widths, [strip.width_mm for strip in page.strips], atol=4.0)
+
+
+def drawn_page(seed: int, **choices) -> tuple[Page, PageGeometry, list[FoundStrip]]:
+    """A page, its exact map and its strips."""
+    page = render(simulate(1), seed=seed, pixels_per_mm=6.0, **choices)
+    to_image = letterbox(page.image, SIZE)
+    y, x = np.mgrid[0 : SIZE[0] // 4, 0 : SIZE[1] // 4] * 4.0 + 1.5
+    pixels = np.stack([x.ravel(), y.ravel()], 1) @ to_image[:, :2].T + to_image[:, 2]
+    paper = page.to_paper(pixels).reshape(*x.shape, 2)
+    strips = [FoundStrip(s.lead, s.row, 0, s.x_mm, s.x_mm + s.width_mm, s.baseline_mm) for s in page.strips]
+    return page, PageGeometry(paper, np.ones(x.shape), 0.01, to_image), strips
+
+
+def box_of(strips: list[FoundStrip]) -> tuple[float, float, float, float]:
+    rows = [s.baseline_mm for s in strips]
+    return min(s.start_mm for s in strips) - 10, min(rows) - 15, max(s.end_mm for s in strips) + 8, max(rows) + 12
+
+
+def gridded_seed(condition: str) -> int:
+    return next(s for s in range(50) if drawn_page(s, condition=condition, layout="3x4+1")[0].style.grid_kind == "full")
+
+
+@pytest.mark.parametrize("condition", ["clean", "scan"])
+def test_a_map_a_third_of_a_millimetre_off_is_moved_back_onto_the_grid(condition):
+    page, exact, strips = drawn_page(gridded_seed(condition), condition=condition, layout="3x4+1")
+    wave = 0.3 * np.sin(exact.paper[..., :1] / 30.0) * np.ones(2)
+    refined, seen = refine_geometry(page.image, replace(exact, paper=exact.paper + wave), box_of(strips))
+    assert seen
+    inside = ((exact.paper > box_of(strips)[:2]) & (exact.paper < box_of(strips)[2:])).all(-1)
+    left = (refined.paper - exact.paper)[inside]
+    assert np.std(left, axis=0).max() < 0.06 < 0.15 < np.std(wave[inside], axis=0).min()
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.07])
+def test_a_map_that_is_too_wide_or_too_narrow_is_scaled_by_what_the_grid_shows(factor):
+    page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
+    box = tuple(factor * side for side in box_of(strips))
+    _, scale = scale_to_grid(page.image, replace(exact, paper=exact.paper * factor), box)
+    assert scale == pytest.approx(np.full(2, 1 / factor), rel=0.003)
+
+
+@pytest.mark.parametrize(("gain", "speed"), [(5.0, 25.0), (10.0, 25.0), (20.0, 50.0)])
+def test_the_calibration_pulse_tells_the_gain(gain, speed):
+    drawn = (drawn_page(seed, layout="6x1-limb", gain=gain, speed=speed) for seed in range(80))
+    page, exact, strips = next(found for found in drawn if pulse_drawn(found[0]))
+    pulse = find_pulse(page.image, exact, strips)
+    assert pulse is not None
+    assert pulse.gain == gain
+    assert (pulse.fast > 0) == (speed == 50.0)
+
+
+def pulse_drawn(page: Page) -> bool:
+    return page.style.pulse == "left" and page.style.pulse_rows == "all" and page.style.pulse_mm == 0.2 * page.speed
+
+
+def test_without_a_pulse_an_unusual_gain_is_believed_only_when_the_networks_are_sure():
+    unsure, sure = np.array([0.4, 0.6, 0.0]), np.array([0.02, 0.97, 0.01])
+    assert settle_gain([unsure], None)[0] == 10.0
+    assert settle_gain([sure], None)[0] == 5.0
+    assert settle_gain([sure], CalibrationPulse(20.0, -1.5, 0.9))[0] == 20.0
+    assert settle_speed([np.array([0.5, 0.5])], CalibrationPulse(10.0, 6.0, 0.9))[0] == 50.0
 
 
 def test_the_model_and_the_renderer_agree_on_lead_order():
