@@ -12,6 +12,7 @@ _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.25  # columns of a tile are not independent witnesses
 _IRREGULAR_MM = 0.6
 _SHORTEST_MM = 5.0
+_MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 _WITNESSES = 8.0  # a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
 
@@ -91,6 +92,28 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
             end = strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))])
             moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))
     return moved
+
+
+def settle_baselines(
+    strips: list[FoundStrip], columns: list[StripColumns]
+) -> tuple[list[FoundStrip], list[StripColumns]]:
+    """Rows moved most of the way to the height at which their traces spend half of their time.
+
+    Recorders couple leads through a capacitor, so that over a whole row the median lies near 0 mV: on PTB-XL within
+    0.03 mV of it on average, nearer than a row's middle is found on the page.
+    """
+    settled, levelled = list(strips), list(columns)
+    for row in {strip.row for strip in strips}:
+        members = [k for k, strip in enumerate(strips) if strip.row == row]
+        middles = []
+        for k in members:
+            on = (columns[k].x_mm >= strips[k].start_mm) & (columns[k].x_mm <= strips[k].end_mm)
+            middles.append(float(np.median(columns[k].height_mm[on])) if on.any() else 0.0)
+        offset = _MEDIAN_TRUST * float(np.mean(middles))
+        for k in members:
+            settled[k] = replace(strips[k], baseline_mm=strips[k].baseline_mm - offset)
+            levelled[k] = replace(columns[k], height_mm=columns[k].height_mm - offset)
+    return settled, levelled
 
 
 def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .edges_ecgscan import name_rhythm_strips, refine_edges
+from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
@@ -291,7 +291,8 @@ class ECGScanImageReader(nn.Module):
         if tall:
             again, _, _ = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales])
             columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
-        return Traced(name_rhythm_strips(strips, columns), columns, speed, gains)
+        strips, columns = settle_baselines(name_rhythm_strips(strips, columns), columns)
+        return Traced(strips, columns, speed, gains)
 
     def _read_tiles(
         self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scales: list[float]

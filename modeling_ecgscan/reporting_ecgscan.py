@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .strips_ecgscan import LEADS, FoundStrip
+from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 
 if TYPE_CHECKING:
     from .image_ecgscan import ECGReading, Located
@@ -108,12 +108,17 @@ def quality_of(features: dict[str, float], calibration: dict[str, Any]) -> float
 
 
 def _features(
-    located: "Located", strips: list[FoundStrip], traces: list["StripColumns"], residual_uv: float | None
+    located: "Located",
+    strips: list[FoundStrip],
+    traces: list["StripColumns"],
+    residual_uv: float | None,
+    scale_sure: float,
 ) -> dict[str, float]:
     sure = np.concatenate(
         [column_confidence(t)[(t.x_mm > s.start_mm) & (t.x_mm < s.end_mm)] for s, t in zip(strips, traces, strict=True)]
     )
     amplitude = located.geometry.amplitude
+    length = max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
     return {
         "confidence": float(sure.mean()),
         "weakest": float(np.percentile(sure, 10)),
@@ -124,6 +129,8 @@ def _features(
         "ecg": located.ecg_probability,
         "law": float(min(residual_uv, 300.0) / 100.0) if residual_uv is not None else 0.6,
         "leads": len({strip.lead for strip in strips}) / 12.0,
+        "unusual_length": float(min(abs(np.log(length / STANDARD_ROW_MM)), 0.3)) * 10.0,
+        "scale": scale_sure,
     }
 
 
@@ -164,7 +171,7 @@ def report(
         signal[lead, where], confidence[lead, where] = millivolts, sure
         described.append((k, _describe(located, strip, trace, times[k], float(sure.mean()) if len(sure) else 0.0)))
     residual = law_residual_uv(signal)
-    features = _features(located, strips, traces, residual)
+    features = _features(located, strips, traces, residual, speed[1] * gain[1])
     quality = quality_of(features, calibration)
     if features["confidence"] < calibration.get("confidence_threshold", _LEAST_CONFIDENCE):
         return replace(

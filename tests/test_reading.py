@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges
+from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from modeling_ecgscan.reading_ecgscan import BIN_MM, HEIGHT_BINS, TILE_PX_PER_MM_X, StripReading, bin_heights_mm
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
@@ -129,6 +129,15 @@ def test_a_rhythm_strip_takes_the_name_of_the_lead_that_it_repeats():
     seen.append(columns_of(x, waves["V1"], np.ones(len(x), bool)))
     assert name_rhythm_strips(strips, seen)[4].lead == "V1"
     assert [strip.lead for strip in name_rhythm_strips(strips, seen)[:4]] == ["I", "V1", "II", "V2"]
+
+
+def test_a_row_found_too_low_is_moved_to_where_its_traces_rest():
+    x = np.arange(0, 260, 1 / 6)
+    rest = np.full(len(x), 1.6) + 9.0 * (np.arange(len(x)) % 140 < 6)
+    strips = [FoundStrip("I", 0, 0, 0.0, 125.0, 20.0), FoundStrip("V1", 0, 1, 125.0, 250.0, 20.0)]
+    settled, levelled = settle_baselines(strips, [columns_of(x, rest, np.ones(len(x), bool)) for _ in strips])
+    assert [strip.baseline_mm for strip in settled] == pytest.approx([18.8, 18.8])
+    assert np.median(levelled[0].height_mm) == pytest.approx(0.4)
 
 
 def test_columns_follow_in_time_or_start_together():
