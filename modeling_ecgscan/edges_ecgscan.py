@@ -10,7 +10,8 @@ from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 
 _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.25  # columns of a tile are not independent witnesses
-_IRREGULAR_MM = 0.6
+_IRREGULAR_MM = 0.3
+_PULL = 8.0  # price of a column that does not stand at the regular place, per square millimetre
 _SHORTEST_MM = 5.0
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 _WITNESSES = 8.0  # a short strip's worth of independent moments
@@ -51,7 +52,7 @@ def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray]) -> np.ndarra
     offsets = []
     for place, curve in zip(line, curves, strict=True):
         near = np.abs(_OFFSETS_MM - place) <= _IRREGULAR_MM
-        pulled = np.where(near, curve - 2.0 * (_OFFSETS_MM - place) ** 2, -np.inf)
+        pulled = np.where(near, curve - _PULL * (_OFFSETS_MM - place) ** 2, -np.inf)
         offsets.append(_OFFSETS_MM[int(np.argmax(pulled))] if near.any() else place)
     return np.array(offsets)
 
