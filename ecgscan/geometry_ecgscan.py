@@ -6,6 +6,8 @@ from functools import lru_cache
 import numpy as np
 
 GRID_MM = 5.0
+_NEAR_CELLS = 11
+_GRID_SEEN = 0.5  # amplitude
 CELL_PX = 4  # picture pixels per cell of the locator's maps
 
 
@@ -63,6 +65,21 @@ def _wrap(cycles: np.ndarray) -> np.ndarray:
     return cycles - np.round(cycles)
 
 
+def _measured_slope(phase: np.ndarray, amplitude: np.ndarray, axis: int, predicted: np.ndarray) -> np.ndarray:
+    """Cycles per cell along an axis (0: columns, 1: rows): measured over a neighbourhood where its cells agree."""
+    from scipy.ndimage import uniform_filter
+
+    turned = amplitude * np.exp(2j * np.pi * phase)
+    ahead, behind = (turned[:, 1:], turned[:, :-1]) if axis == 0 else (turned[1:], turned[:-1])
+    # relative to the prediction, so that a neighbourhood may be curved
+    relative = ahead * np.conj(behind) * np.exp(-2j * np.pi * predicted)
+    mean = uniform_filter(relative.real, _NEAR_CELLS) + 1j * uniform_filter(relative.imag, _NEAR_CELLS)
+    size = uniform_filter(np.abs(relative), _NEAR_CELLS)
+    agree = np.abs(mean) / np.maximum(size, 1e-6)
+    trust = np.clip(3.0 * (agree - 0.4), 0.0, 1.0) * np.clip(size / 0.1, 0.0, 1.0)
+    return predicted + trust * np.angle(mean) / (2 * np.pi)
+
+
 def unwrap(
     phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_weight: np.ndarray, spacing: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +108,7 @@ def unwrap(
             + np.take(slope[axis], np.arange(phase.shape[1 - axis] - 1), 1 - axis)
         )
         step = np.diff(phase, axis=1 - axis)
+        expected = _measured_slope(phase, amplitude, axis, expected)
         both = np.minimum(
             np.take(strong, np.arange(1, phase.shape[1 - axis]), 1 - axis),
             np.take(strong, np.arange(phase.shape[1 - axis] - 1), 1 - axis),
@@ -203,7 +221,12 @@ class PageGeometry:
 
 
 def fit_geometry(
-    phase_maps: np.ndarray, jacobian: np.ndarray, paper: np.ndarray, to_image: np.ndarray, spacing: float
+    phase_maps: np.ndarray,
+    jacobian: np.ndarray,
+    paper: np.ndarray,
+    to_image: np.ndarray,
+    spacing: float,
+    blind_spacing: float,
 ) -> PageGeometry:
     """Millimetres on paper from the locator's maps.
 
@@ -213,6 +236,7 @@ def fit_geometry(
         paper: (rows, columns) probability of paper.
         to_image: (2, 3) affine map from picture to image pixels.
         spacing: cells between spline nodes.
+        blind_spacing: the same where hardly any grid is seen, and only slopes tell the way.
     """
     maps, residuals, amplitudes = [], [], []
     per_cell = CELL_PX / GRID_MM
@@ -221,7 +245,8 @@ def fit_geometry(
         amplitude = np.clip(np.hypot(sine, cosine), 0, 1) * paper
         phase = np.arctan2(sine, cosine) / (2 * np.pi)
         slope = jacobian[2 * axis : 2 * axis + 2] * per_cell
-        surface, residual = unwrap(phase, amplitude, slope, 0.05 + paper, spacing)
+        nodes = spacing if np.percentile(amplitude, 75) > _GRID_SEEN else blind_spacing
+        surface, residual = unwrap(phase, amplitude, slope, 0.05 + paper, nodes)
         maps.append(surface * GRID_MM)
         residuals.append(np.abs(residual)[amplitude > 0.5] * GRID_MM)
         amplitudes.append(amplitude)

@@ -7,11 +7,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from .edges_ecgscan import name_rhythm_strips, refine_edges
+from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
-from .locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
+from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
+from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
+from .refining_ecgscan import refine_geometry, scale_to_grid
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -28,9 +30,10 @@ from .views_ecgscan import (
 
 SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
-_NODE_CELLS = 6.0
+_NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
-_GRID_SEEN = 0.3  # visibility below which the grid does not carry the scale
+_CLEARLY = 0.1
+_WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 
 
 @dataclass
@@ -73,23 +76,53 @@ class Located:
     geometry: PageGeometry
     layout: FoundLayout
     ecg_probability: float
-    speed: tuple[float, float]
-    gain: tuple[float, float]
-    rows_mm: list[tuple[float, float]]
+    speed_share: np.ndarray
+    gain_share: np.ndarray
 
 
-def _standard_width(geometry: PageGeometry, layout: FoundLayout) -> tuple[PageGeometry, FoundLayout]:
-    """Without a visible grid, scale the page so that its rows have the standard length, where they nearly do."""
-    length = max(s.end_mm for s in layout.strips) - min(s.start_mm for s in layout.strips)
-    ratio = STANDARD_ROW_MM / length
+@dataclass
+class Traced:
+    """What was read along the strips of a page, and what it says of paper speed and gain."""
+
+    strips: list[FoundStrip]
+    columns: list[StripColumns]
+    speed_share: np.ndarray
+    gain_share: np.ndarray
+
+
+def _scaled(strip: FoundStrip, scale: np.ndarray) -> FoundStrip:
+    """The strip on a page whose millimetres are multiplied by (2,) `scale`."""
+    across, down = (float(factor) for factor in scale)
+    return replace(
+        strip,
+        start_mm=strip.start_mm * across,
+        end_mm=strip.end_mm * across,
+        baseline_mm=strip.baseline_mm * down,
+    )
+
+
+def _standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Scale a page so that its rows have the standard length, where they nearly do."""
+    ratio = STANDARD_ROW_MM / (max(s.end_mm for s in strips) - min(s.start_mm for s in strips))
     if not 0.85 < ratio < 1.18:
-        return geometry, layout
-    strips = [
-        replace(s, start_mm=s.start_mm * ratio, end_mm=s.end_mm * ratio, baseline_mm=s.baseline_mm * ratio)
-        for s in layout.strips
-    ]
-    scaled = replace(geometry, paper=geometry.paper * ratio)
-    return scaled, replace(layout, strips=strips)
+        return geometry, strips
+    return replace(geometry, paper=geometry.paper * ratio), [_scaled(strip, np.full(2, ratio)) for strip in strips]
+
+
+def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
+    """Whether another way up explains the page clearly better, and not just a small part of it."""
+    return layout.score_per_mm > than.score_per_mm + _CLEARLY and layout.gain > 0.6 * than.gain
+
+
+def _strips_box(strips: list[FoundStrip]) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom (mm) of the part of the page that holds the strips and their waves."""
+    rows = [strip.baseline_mm for strip in strips]
+    return (
+        min(strip.start_mm for strip in strips) - 12.0,
+        min(rows) - 16.0,
+        max(strip.end_mm for strip in strips) + 8.0,
+        max(rows) + 14.0,
+    )
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -147,8 +180,28 @@ class ECGScanImageReader(nn.Module):
         located = self.locate(image)
         if isinstance(located, str):
             return nothing_read(located, 0.0)
-        strips, traces = self.trace(image, located)
-        return report(located, strips, traces, columns, self.config.calibration)
+        small, back = shrink(image, min(1.0, _READ_PX_PER_MM / located.geometry.px_per_mm()))
+        lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
+        geometry, scale = scale_to_grid(
+            small, replace(located.geometry, to_image=lifted[:2]), _strips_box(located.layout.strips)
+        )
+        strips = [_scaled(strip, scale) for strip in located.layout.strips]
+        geometry, gridded = refine_geometry(small, geometry, _strips_box(strips))
+        if not gridded:
+            # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
+            geometry, strips = _standard_width(geometry, strips)
+            geometry, strips = _standard_width(geometry, self.trace(small, geometry, strips, 10.0).strips)
+        pulse = find_pulse(small, geometry, strips)
+        traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
+        return report(
+            replace(located, geometry=replace(geometry, to_image=located.geometry.to_image)),
+            traced.strips,
+            traced.columns,
+            speed=settle_speed([located.speed_share, traced.speed_share], pulse),
+            gain=settle_gain([located.gain_share, traced.gain_share], pulse),
+            columns=columns,
+            calibration=self.config.calibration,
+        )
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
@@ -159,10 +212,7 @@ class ECGScanImageReader(nn.Module):
 
     def locate(self, image: np.ndarray) -> Located | str:
         """Geometry and strips of a page, or the reason why there are none."""
-        whole = whole_view(image)
-        maps, page = self._maps(self.finder, picture_of(image, whole, WHOLE))
-        found = float(sigmoid(page[0]))
-        view = close_up_view(maps, whole)
+        view, found = self._find(image)
         if found < self.config.calibration.get("find_threshold", 0.1) or view is None:
             return "no ECG was found on the page"
         best: Located | str = "no row of traces was found on the page"
@@ -170,13 +220,25 @@ class ECGScanImageReader(nn.Module):
         for quarters in (0, 2, 1, 3):
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
-                if isinstance(best, str) or located.layout.gain > best.layout.gain:
+                if isinstance(best, str) or _makes_more_sense(located.layout, best.layout):
                     best = located
                 if best.layout.score_per_mm > _SENSIBLE:
                     break
             elif isinstance(best, str):
                 best = located
         return best
+
+    def _find(self, image: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """Close-up view of the strips, if any were found, and the probability that the page holds an ECG."""
+        whole = whole_view(image)
+        maps, page = self._maps(self.finder, picture_of(image, whole, WHOLE))
+        found = float(sigmoid(page[0]))
+        nearer = close_up_view(maps, whole, WHOLE, _WIDE_MARGIN_MM)
+        if nearer is None:
+            return None, found
+        closer, _ = self._maps(self.finder, picture_of(image, nearer, WHOLE))
+        view = close_up_view(closer, nearer)
+        return close_up_view(maps, whole) if view is None else view, found
 
     def _locate_view(self, image: np.ndarray, view: np.ndarray, found: float) -> Located | str:
         maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
@@ -190,6 +252,7 @@ class ECGScanImageReader(nn.Module):
             sigmoid(maps[LOCATE_CHANNELS["paper"]][0]),
             view,
             _NODE_CELLS,
+            _BLIND_NODE_CELLS,
         )
         return self._strips(maps, page, geometry, min(found, float(sigmoid(page[0]))))
 
@@ -205,30 +268,18 @@ class ECGScanImageReader(nn.Module):
         layout = decode_layout(evidence, self.config.layouts)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
-        if np.percentile(geometry.amplitude, 75) < _GRID_SEEN:
-            geometry, layout = _standard_width(geometry, layout)
-        speed, gain = softmax(page[1:3]), softmax(page[3:6])
-        return Located(
-            geometry,
-            layout,
-            ecg,
-            (SPEEDS[int(speed.argmax())], float(speed.max())),
-            (GAINS[int(gain.argmax())], float(gain.max())),
-            rows,
-        )
+        return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]))
 
-    def trace(self, image: np.ndarray, located: Located) -> tuple[list[FoundStrip], list[StripColumns]]:
-        """Read the strips column by column; read again where their ends were not where they had been expected."""
-        scale = _READ_PX_PER_MM / located.geometry.px_per_mm()
-        small, back = shrink(image, min(1.0, scale))
-        lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
-        geometry = PageGeometry(
-            located.geometry.paper, located.geometry.amplitude, located.geometry.residual_mm, lifted[:2]
-        )
-        strips = located.layout.strips
-        y_scales = [min(1.0, 10.0 / located.gain[0])] * len(strips)
+    def trace(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float) -> Traced:
+        """Read the strips column by column; read again where their ends were not where they had been expected.
+
+        Args:
+            image: at most `_READ_PX_PER_MM` fine; `geometry` maps to it.
+            gain: in mm/mV; above 10, tiles hold more height.
+        """
+        y_scales = [min(1.0, 10.0 / gain)] * len(strips)
         for _ in range(2):
-            columns = self._read_tiles(small, geometry, strips, y_scales)
+            columns, speed, gains = self._read_tiles(image, geometry, strips, y_scales)
             moved = refine_edges(strips, columns)
             shift = max(
                 max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
@@ -238,25 +289,34 @@ class ECGScanImageReader(nn.Module):
                 break
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
-            again = self._read_tiles(small, geometry, strips, [0.55 * scale for scale in y_scales])
+            again, _, _ = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales])
             columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
-        return name_rhythm_strips(strips, columns), columns
+        strips, columns = settle_baselines(name_rhythm_strips(strips, columns), columns)
+        return Traced(strips, columns, speed, gains)
 
     def _read_tiles(
         self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scales: list[float]
-    ) -> list[StripColumns]:
+    ) -> tuple[list[StripColumns], np.ndarray, np.ndarray]:
+        """Columns of the strips, and the probabilities of the paper speeds and of the gains."""
         jobs = plan_tiles(strips, y_scales)
         device = next(self.parameters()).device
-        height, spread, presence = [], [], []
+        height, spread, presence, speed, gain = [], [], [], [], []
         for first in range(0, len(jobs), 8):
             tiles = np.stack([cut_tile(image, geometry, strips, job) for job in jobs[first : first + 8]])
             x = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(device).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16):
                 reading = self.reader(x)
-            height.append(reading.height_mm().cpu().numpy())
-            spread.append(reading.spread_mm().cpu().numpy())
+            mean, deviation = reading.height_mm()
+            height.append(mean.cpu().numpy())
+            spread.append(deviation.cpu().numpy())
             presence.append(reading.presence.float().sigmoid().cpu().numpy())
-        return join_tiles(jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips))
+            speed.append(reading.speed.float().cpu().numpy())
+            gain.append(reading.gain.float().cpu().numpy())
+        columns = join_tiles(
+            jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips)
+        )
+        # tiles are no independent witnesses: their logits are averaged, not added
+        return columns, softmax(np.concatenate(speed).mean(0)), softmax(np.concatenate(gain).mean(0))
 
 
 __all__ = ["LEADS", "ECGReading", "ECGScanImageReader", "Located"]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .strips_ecgscan import LEADS, FoundStrip
+from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 
 if TYPE_CHECKING:
     from .image_ecgscan import ECGReading, Located
@@ -108,12 +108,17 @@ def quality_of(features: dict[str, float], calibration: dict[str, Any]) -> float
 
 
 def _features(
-    located: "Located", strips: list[FoundStrip], traces: list["StripColumns"], residual_uv: float | None
+    located: "Located",
+    strips: list[FoundStrip],
+    traces: list["StripColumns"],
+    residual_uv: float | None,
+    scale_sure: float,
 ) -> dict[str, float]:
     sure = np.concatenate(
         [column_confidence(t)[(t.x_mm > s.start_mm) & (t.x_mm < s.end_mm)] for s, t in zip(strips, traces, strict=True)]
     )
     amplitude = located.geometry.amplitude
+    length = max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
     return {
         "confidence": float(sure.mean()),
         "weakest": float(np.percentile(sure, 10)),
@@ -124,6 +129,8 @@ def _features(
         "ecg": located.ecg_probability,
         "law": float(min(residual_uv, 300.0) / 100.0) if residual_uv is not None else 0.6,
         "leads": len({strip.lead for strip in strips}) / 12.0,
+        "unusual_length": float(min(abs(np.log(length / STANDARD_ROW_MM)), 0.3)) * 10.0,
+        "scale": scale_sure,
     }
 
 
@@ -131,29 +138,40 @@ def report(
     located: "Located",
     strips: list[FoundStrip],
     traces: list["StripColumns"],
+    *,
+    speed: tuple[float, float],
+    gain: tuple[float, float],
     columns: str,
     calibration: dict[str, Any],
 ) -> "ECGReading":
-    """Put a reading together."""
+    """Put a reading together.
+
+    Args:
+        speed, gain: mm/s and mm/mV, each with its probability.
+        columns: "sequential" or "simultaneous".
+    """
     from .image_ecgscan import ECGReading
 
-    speed, gain = located.speed[0], located.gain[0]
-    times = strip_times(strips, speed, columns)
+    times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))
     signal = np.full((len(LEADS), samples), np.nan, np.float32)
     confidence = np.zeros((len(LEADS), samples), np.float32)
     described = []
-    order = sorted(range(len(strips)), key=lambda k: strips[k].end_mm - strips[k].start_mm)
+    # of two strips of a lead the longer one counts, unless its name is in doubt
+    order = sorted(
+        range(len(strips)),
+        key=lambda k: (not strips[k].is_rhythm or strips[k].name_probability > 0.5, times[k][1] - times[k][0]),
+    )
     for k in order:
         strip, trace = strips[k], traces[k]
-        where, millivolts, sure = _place(strip, trace, times[k][0], speed, gain, samples)
+        where, millivolts, sure = _place(strip, trace, times[k][0], speed[0], gain[0], samples)
         lead = LEADS.index(strip.lead)
         signal[lead], confidence[lead] = np.nan, 0.0
         signal[lead, where], confidence[lead, where] = millivolts, sure
         described.append((k, _describe(located, strip, trace, times[k], float(sure.mean()) if len(sure) else 0.0)))
     residual = law_residual_uv(signal)
-    features = _features(located, strips, traces, residual)
+    features = _features(located, strips, traces, residual, speed[1] * gain[1])
     quality = quality_of(features, calibration)
     if features["confidence"] < calibration.get("confidence_threshold", _LEAST_CONFIDENCE):
         return replace(
@@ -171,8 +189,8 @@ def report(
         confidence=confidence,
         layout={"name": located.layout.name, "rows": rows},
         quality=quality,
-        speed=(speed, "read" if located.speed[1] >= read_source else "assumed"),
-        gain=(gain, "read" if located.gain[1] >= read_source else "assumed"),
+        speed=(speed[0], "read" if speed[1] >= read_source else "assumed"),
+        gain=(gain[0], "read" if gain[1] >= read_source else "assumed"),
         columns=(columns, "assumed"),
         strips=[text for _, text in sorted(described, key=lambda item: item[0])],
         heart_rate_bpm=heart_rate(signal, confidence),

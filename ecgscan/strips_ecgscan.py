@@ -9,6 +9,8 @@ _BIN_MM = 1.5
 _ROW_BIN_MM = 0.25
 _EVIDENCE_PER_MM = 0.5
 STANDARD_ROW_MM = 250.0
+# What a rhythm strip of each lead must explain first: a row that may be any lead explains too much.
+_RHYTHM_COST = np.array([{"II": 8.0, "V1": 20.0, "V5": 20.0}.get(lead, 60.0) for lead in LEADS])
 _FREE_GAIN = 2.2  # a free layout must explain this much more than the best known one
 
 
@@ -157,7 +159,9 @@ def _score_at(
         total += row.sums(left, 0) + (row.cumulative[-1, 0] - row.sums(right, 0))
         slot = width * n_columns / len(leads)
         if len(leads) == 1 and n_columns > 1:
-            total += np.max([row.sums(right, k) - row.sums(left, k) for k in range(1, 13)], axis=0)
+            total += np.max(
+                [row.sums(right, k) - row.sums(left, k) - cost for k, cost in enumerate(_RHYTHM_COST, start=1)], axis=0
+            )
             total += 2.0 * row.start_heat(left)
             continue
         for column, lead in enumerate(leads):
@@ -169,7 +173,7 @@ def _score_at(
 
 def _best_lead(row: RowEvidence, start: float, end: float) -> tuple[str, float]:
     edges = np.array([start, end])
-    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)])
+    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)]) - _RHYTHM_COST
     share = np.exp((sums - sums.max()) / 4)
     return LEADS[int(sums.argmax())], float(share.max() / share.sum())
 

@@ -9,6 +9,7 @@ WHOLE = (384, 384)
 CLOSE_UP = (576, 768)
 _FINEST_PX_PER_MM = 3.4  # no finer close-up is ever taken
 _MARGIN_MM = 22.0
+_EXTENT_MM = (150.0, 320.0)  # shortest and longest side of what is printed
 
 
 def softmax(logits: np.ndarray, axis: int = 0) -> np.ndarray:
@@ -53,12 +54,15 @@ def whole_view(image: np.ndarray) -> np.ndarray:
     return np.array([[scale, 0, 0.5 * scale - 0.5], [0, scale, 0.5 * scale - 0.5]])
 
 
-def close_up_view(maps: np.ndarray, view: np.ndarray) -> np.ndarray | None:
-    """(2, 3) affine map of an upright `CLOSE_UP` picture that the strips fill; None where there are none.
+def close_up_view(
+    maps: np.ndarray, view: np.ndarray, size: tuple[int, int] = CLOSE_UP, margin_mm: float = _MARGIN_MM
+) -> np.ndarray | None:
+    """(2, 3) affine map of an upright picture of `size` that the strips fill; None where there are none.
 
     Args:
         maps: the locator's maps of a picture.
         view: (2, 3) affine map from that picture to the image.
+        margin_mm: paper around the strips.
     """
     baseline = sigmoid(maps[LOCATE_CHANNELS["baseline"]][0])
     on = np.maximum(1.0 - softmax(maps[LOCATE_CHANNELS["lead"]])[0], baseline) > 0.4
@@ -66,18 +70,23 @@ def close_up_view(maps: np.ndarray, view: np.ndarray) -> np.ndarray | None:
         return None
     ux, uy, vx, vy = (slope[on] for slope in maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE)
     guess = float(np.angle(complex(np.median(ux), np.median(uy)) + complex(np.median(vy), -np.median(vx))))
-    mm_per_px = float(np.clip(np.sqrt(np.median(np.abs(ux * vy - uy * vx))), 0.05, 2.0))
     y, x = np.nonzero(on)
     points = np.stack([x, y], 1) * 4.0 + 1.5
     angle = _row_angle(points, baseline[on], guess)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     along = points @ turn.T
-    margin = _MARGIN_MM / mm_per_px
-    low, high = np.percentile(along, 0.5, axis=0) - margin, np.percentile(along, 99.5, axis=0) + margin
+    low, high = np.percentile(along, 0.5, axis=0), np.percentile(along, 99.5, axis=0)
+    # slopes that contradict one another cancel out: the strips' extent says what is possible
+    longest = max(float((high - low).max()), 8.0)
+    mm_per_px = float(
+        np.clip(np.sqrt(np.median(np.abs(ux * vy - uy * vx))), _EXTENT_MM[0] / longest, _EXTENT_MM[1] / longest)
+    )
+    margin = margin_mm / mm_per_px
+    low, high = low - margin, high + margin
     span = high - low
-    scale = max(span[0] / CLOSE_UP[1], span[1] / CLOSE_UP[0], 1.0 / (_FINEST_PX_PER_MM * mm_per_px))
+    scale = max(span[0] / size[1], span[1] / size[0], 1.0 / (_FINEST_PX_PER_MM * mm_per_px))
     # picture pixel p -> turned coordinate of the old picture -> its pixel -> image pixel
-    offset = turn.T @ ((low + high) / 2 - scale * (np.array(CLOSE_UP[::-1]) - 1) / 2)
+    offset = turn.T @ ((low + high) / 2 - scale * (np.array(size[::-1]) - 1) / 2)
     lifted = np.vstack([view, [0, 0, 1]]) @ np.vstack([np.column_stack([turn.T * scale, offset]), [0, 0, 1]])
     return lifted[:2]
 

@@ -1,0 +1,134 @@
+"""The calibration pulse beside the strips: its height tells the gain, its width the paper speed."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from .geometry_ecgscan import PageGeometry
+from .locating_ecgscan import GAINS, SPEEDS
+from .refining_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
+from .strips_ecgscan import FoundStrip
+
+_REACH_MM = 26.0  # a pulse stands this near the ends of the rows
+# 0.2 s as a rule, and how much (log odds) a width speaks for 50 against 25 mm/s
+_WIDTHS_MM = {5.0: -1.5, 2.5: -6.0, 4.0: -6.0, 8.0: 6.0, 10.0: 6.0}
+_LOW_PULSE = 0.23  # grid squares and letters are 5 mm high as well: a pulse at 5 mm/mV must be this much clearer
+_CLEAR = 0.55  # share of a pulse's outline that must be ink, less what is ink where none should be
+_PULSE_SURE = 0.97  # share of pulses found whose height was right, on rendered validation pages
+_UNUSUAL = 0.7  # a gain other than 10 mm/mV is believed from here on
+_INK = 0.25  # of full ink, beyond the grid's darkness
+
+
+@dataclass(frozen=True)
+class CalibrationPulse:
+    """A calibration pulse of 1 mV.
+
+    Attributes:
+        gain: mm/mV, from its height.
+        fast: log odds, from its width, that the paper speed is 50 and not 25 mm/s.
+        score: share of its outline that was found, 0 to about 1.
+    """
+
+    gain: float
+    fast: float
+    score: float
+
+
+def find_pulse(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> CalibrationPulse | None:
+    """The calibration pulse to the left or the right of the rows, or None where none is clear.
+
+    Args:
+        image: (H, W, 3) uint8 that `geometry` maps to.
+        strips: what was found on the page, good to a few millimetres.
+    """
+    baselines = sorted({strip.baseline_mm for strip in strips})
+    left, right = min(strip.start_mm for strip in strips), max(strip.end_mm for strip in strips)
+    best: CalibrationPulse | None = None
+    for start in (left - _REACH_MM, right - 3.0):
+        box = (start, baselines[0] - 28.0, start + _REACH_MM + 3.0, baselines[-1] + 10.0)
+        flat = flat_raster(image, geometry, box)
+        if flat is None:
+            continue
+        dark = darkness(flat.max(axis=2))
+        # lines 5 mm apart look like pulses of 5 mm: what is no darker than the grid is not ink
+        ink = np.clip((dark - max(float(np.percentile(dark, 90)), 0.0) - 0.05) / _INK, 0.0, 1.0)
+        rows = [round((baseline - box[1]) * RASTER_PX_PER_MM) for baseline in baselines]
+        for gain in GAINS:
+            for width, fast in _WIDTHS_MM.items():
+                score = _score(ink, rows, gain, width) - _LOW_PULSE * (gain == 5.0)
+                if score > _CLEAR and (best is None or score > best.score):
+                    best = CalibrationPulse(gain, fast, score)
+    return best
+
+
+def settle_gain(shares: list[np.ndarray], pulse: CalibrationPulse | None) -> tuple[float, float]:
+    """Gain (mm/mV) and how sure it is: the pulse's, else what the networks are sure of, else the standard.
+
+    Args:
+        shares: probabilities of the gains, in the order of `GAINS`, from different networks.
+    """
+    if pulse is not None:
+        return pulse.gain, _PULSE_SURE
+    share = _joint(shares)
+    best = int(share.argmax())
+    return (GAINS[best], float(share[best])) if share[best] > _UNUSUAL else (GAINS[0], float(share[0]))
+
+
+def settle_speed(shares: list[np.ndarray], pulse: CalibrationPulse | None) -> tuple[float, float]:
+    """Paper speed (mm/s) and how sure it is, from the networks' probabilities and the pulse's width."""
+    share = _joint(shares)
+    odds = float(np.log(share[1] / share[0])) + (pulse.fast if pulse is not None else 0.0)
+    fast = 1.0 / (1.0 + np.exp(-odds))
+    return (SPEEDS[1], fast) if fast > 0.5 else (SPEEDS[0], 1.0 - fast)
+
+
+def _joint(shares: list[np.ndarray]) -> np.ndarray:
+    """Geometric mean of probabilities."""
+    mean = np.exp(np.mean([np.log(np.clip(share, 1e-4, 1.0)) for share in shares], axis=0))
+    return mean / mean.sum()
+
+
+def _score(ink: np.ndarray, rows: list[int], height_mm: float, width_mm: float) -> float:
+    """How well pulses of one size fit: the same place beside most rows, or one row alone."""
+    unit = RASTER_PX_PER_MM
+    height, width = round(height_mm * unit), round(width_mm * unit)
+    line = cv2.dilate(ink, np.ones((3, 3), np.uint8))
+    stroke = _mean_above(line, height)
+    top = _shifted(_mean_right(line, width), height)
+    outline = np.minimum(np.minimum(stroke, _shifted(stroke, 0, -width)), top)
+    inside = _shifted(_mean_above(_mean_right(ink, width - 2 * unit), height - 2 * unit), unit, -unit)
+    # strokes that go on are longer than the pulse would be
+    beyond = np.maximum(_shifted(_mean_above(ink, unit), height + unit), _shifted(ink, -2 * unit))
+    beyond = np.maximum(beyond, _shifted(beyond, 0, -width))
+    fit = outline - inside - 0.5 * beyond
+    reach = 2 * unit
+    lines = []
+    for row in rows:
+        if row - reach < 0 or row + reach >= len(fit):
+            continue
+        lines.append(fit[row - reach : row + reach + 1, : max(fit.shape[1] - width, 1)].max(0))
+    if not lines:
+        return 0.0
+    per_row = cv2.dilate(np.stack(lines).astype(np.float32), np.ones((1, unit), np.uint8))
+    return float(max(per_row.mean(0).max() + 0.1 * (len(rows) > 1), per_row.max() - 0.1))
+
+
+def _mean_above(field: np.ndarray, count: int) -> np.ndarray:
+    """Mean of the `count` pixels that end at each pixel, upwards."""
+    total = np.cumsum(np.vstack([np.zeros((count, field.shape[1])), field]), axis=0)
+    return (total[count:] - np.vstack([np.zeros((1, field.shape[1])), total[:-count]])[: len(field)]) / count
+
+
+def _mean_right(field: np.ndarray, count: int) -> np.ndarray:
+    """Mean of the `count` pixels that begin at each pixel, to the right."""
+    return _mean_above(field.T[::-1], count)[::-1].T
+
+
+def _shifted(field: np.ndarray, down: int, right: int = 0) -> np.ndarray:
+    """The field moved; 0 where it has nothing."""
+    moved = np.zeros_like(field)
+    height, width = field.shape
+    source = field[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)]
+    moved[max(0, down) : height - max(0, -down), max(0, right) : width - max(0, -right)] = source
+    return moved
