@@ -33,6 +33,7 @@ _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are c
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1
+_ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 
 
@@ -242,6 +243,8 @@ class ECGScanImageReader(nn.Module):
 
     def _locate_view(self, image: np.ndarray, view: np.ndarray, found: float) -> Located | str:
         maps, page = self._maps(self.locator, picture_of(image, view, CLOSE_UP))
+        if sigmoid(page[0]) < _ECG_SEEN:
+            return "no ECG was found on the page"
         again = close_up_view(maps, view)
         if again is not None and views_differ(view, again):
             view = again
