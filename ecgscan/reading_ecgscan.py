@@ -56,10 +56,12 @@ class StripReading:
 
     def height_mm(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Expected height above the middle of the tile and its standard deviation, both (batch, columns) in mm."""
-        share = self.posterior().transpose(1, 2)
-        heights = bin_heights_mm(self.logits.device)
-        mean = share @ heights
-        return mean, (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
+        # half precision, which an outer autocast would choose, loses the variance
+        with torch.autocast(self.logits.device.type, enabled=False):
+            share = self.posterior().transpose(1, 2)
+            heights = bin_heights_mm(self.logits.device)
+            mean = share @ heights
+            return mean, (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
 
 
 def bin_heights_mm(device: torch.device | str = "cpu") -> torch.Tensor:

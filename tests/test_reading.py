@@ -39,6 +39,17 @@ def test_a_sure_column_has_the_height_of_its_bin_and_no_spread():
     assert bin_heights_mm()[63] - bin_heights_mm()[64] == pytest.approx(BIN_MM)
 
 
+def test_heights_are_the_same_inside_an_autocast():
+    reading = reading_of(
+        torch.randn(2, HEIGHT_BINS, 12, generator=torch.Generator().manual_seed(0)), torch.zeros(2, 12)
+    )
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = reading.height_mm()
+    for value, expected in zip(inside, reading.height_mm(), strict=True):
+        assert value.dtype == torch.float32
+        assert torch.equal(value, expected)
+
+
 def test_of_two_peaks_the_one_that_a_stroke_leads_to_is_followed():
     logits = torch.full((1, HEIGHT_BINS, 9), -12.0)
     rising = [64, 64, 58, 50, 42, 50, 58, 64, 64]
