@@ -24,7 +24,7 @@ from processing.tokenization_ecgscan import train_tokenizer
 
 # Steps, batch size and learning rate of each stage, by preset.
 DEFAULTS = {
-    "tiny": {"signal-text": (120, 32, 2e-3), "read": (60, 4, 2e-3), "align": (20, 8, 1e-3)},
+    "tiny": {"signal-text": (120, 32, 2e-3), "read": (60, 4, 2e-3), "align": (8, 8, 1e-3)},
     "base": {"signal-text": (1000, 64, 1e-3), "read": (20000, 8, 1e-3), "align": (300, 16, 1e-3)},
 }
 
