@@ -6,9 +6,9 @@ from functools import lru_cache
 import numpy as np
 
 GRID_MM = 5.0
-_NEAR_CELLS = 11
-_GRID_SEEN = 0.5  # amplitude
 CELL_PX = 4  # picture pixels per cell of the locator's maps
+_NEAR_CELLS = 11  # a neighbourhood over which the slope of the phase is measured
+_GRID_SEEN = 0.5  # amplitude that a quarter of the cells must reach to count as showing the grid
 
 
 @lru_cache(maxsize=16)

@@ -30,9 +30,10 @@ from .views_ecgscan import (
 
 SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
+# cells between nodes of the page's map, where a grid is seen and where it is not
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
-_CLEARLY = 0.1
+_CLEARLY = 0.1  # by how much another way up must make more sense
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 

@@ -19,7 +19,8 @@ _SHIFTS_MM = np.arange(-0.8, 0.801, 0.05)
 _LEAST_PX_PER_MM = 1.5
 _NODE = 15
 _WINDOWS_MM = (10.0, 5.0)  # first coarse, then fine
-_WIDE_MM = 12.0
+_WIDE_MM = 12.0  # over which noise, and what lies where no grid is seen, are averaged
+# sought for the whole page, and the stretch whose spectrum shows them
 _SCALES = np.exp(np.arange(-0.22, 0.2201, 0.002))
 _SEGMENT_MM = 80
 _CLEARER = 3.0  # by how much (sum of logarithms over the harmonics) another scale must be clearer
@@ -129,10 +130,10 @@ def darkness(grey: np.ndarray) -> np.ndarray:
     return (around - values) / np.maximum(around, 16.0)
 
 
-def _demodulated(darkness: np.ndarray, harmonics: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray:
+def _demodulated(grid: np.ndarray, harmonics: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray:
     """(harmonics, rows, columns) complex amplitude along the columns in a window around every square millimetre."""
-    rows, columns = (side // RASTER_PX_PER_MM for side in darkness.shape)
-    thin = darkness.reshape(rows, RASTER_PX_PER_MM, columns, RASTER_PX_PER_MM).mean(1)
+    rows, columns = (side // RASTER_PX_PER_MM for side in grid.shape)
+    thin = grid.reshape(rows, RASTER_PX_PER_MM, columns, RASTER_PX_PER_MM).mean(1)
     along = start_mm + (np.arange(columns * RASTER_PX_PER_MM) + 0.5) / RASTER_PX_PER_MM
     wave = np.exp(-2j * np.pi / GRID_MM * harmonics[:, None] * along).astype(np.complex64)
     found = np.einsum("rck,hck->hrc", thin, wave.reshape(len(harmonics), columns, RASTER_PX_PER_MM))
@@ -143,10 +144,10 @@ def _blurred(field: np.ndarray, width_mm: float) -> np.ndarray:
     return cv2.GaussianBlur(np.ascontiguousarray(field, np.float32), (0, 0), width_mm, borderType=cv2.BORDER_REFLECT)
 
 
-def _displacement(darkness: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray | None:
+def _displacement(grid: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray | None:
     """(rows, columns) millimetres along the columns that the map is ahead of the grid; None without a grid."""
-    found = _demodulated(darkness, _HARMONICS, start_mm, window_mm)
-    between = _demodulated(darkness, np.append(_HARMONICS - 0.5, _HARMONICS[-1] + 0.5), start_mm, window_mm)
+    found = _demodulated(grid, _HARMONICS, start_mm, window_mm)
+    between = _demodulated(grid, np.append(_HARMONICS - 0.5, _HARMONICS[-1] + 0.5), start_mm, window_mm)
     power = np.stack([_blurred(np.abs(part) ** 2, _WIDE_MM) for part in between])
     noise = np.maximum((power[1:] + power[:-1]) / 2, 1e-12)
     clear = np.median(noise, axis=(1, 2), keepdims=True)
