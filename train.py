@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--architecture", choices=["reader", "vit"], default="reader", help="image tower")
     parser.add_argument("--checkpoint", help="start from this checkpoint instead of random weights")
     parser.add_argument("--stages", default="signal-text,read,align", help="one stage or several, in order")
-    parser.add_argument("--parts", help="networks of stage `read` to train, of find,locate,trace (default: all)")
+    parser.add_argument("--parts", help="networks of stage `read` to train, of find,locate,name,trace (default: all)")
     parser.add_argument("--data", nargs="*", default=[], help="Parquet files or folders of training recordings")
     parser.add_argument("--validation", nargs="*", default=[], help="Parquet files or folders to validate on")
     parser.add_argument("--statements", help="CSV of SCP-ECG statements, for English labels")

@@ -10,10 +10,11 @@ from torch import nn
 from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
+from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
-from .refining_ecgscan import refine_geometry, scale_to_grid
+from .refining_ecgscan import RASTER_PX_PER_MM, Box, flat_raster, refine_geometry, scale_to_grid
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -34,7 +35,10 @@ _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are c
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
+_NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
+_STANDARD_WITHIN_MM = 6.0  # as far as rows are measured before their ends are read
+_NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 
 
@@ -73,13 +77,14 @@ class ECGReading:
 
 @dataclass
 class Located:
-    """Geometry and strips of a page, before reading."""
+    """Geometry and strips of a page, before reading; `gridded` once printed lines have confirmed its scale."""
 
     geometry: PageGeometry
     layout: FoundLayout
     ecg_probability: float
     speed_share: np.ndarray
     gain_share: np.ndarray
+    gridded: bool = False
 
 
 @dataclass
@@ -103,20 +108,49 @@ def _scaled(strip: FoundStrip, scale: np.ndarray) -> FoundStrip:
     )
 
 
+def _at_reading_scale(image: np.ndarray, geometry: PageGeometry) -> tuple[np.ndarray, PageGeometry]:
+    """The image reduced to what reading needs, and the geometry that maps to it."""
+    small, back = shrink(image, min(1.0, _READ_PX_PER_MM / geometry.px_per_mm()))
+    lifted = np.linalg.inv(back) @ np.vstack([geometry.to_image, [0, 0, 1]])
+    return small, replace(geometry, to_image=lifted[:2])
+
+
+def _row_length(strips: list[FoundStrip]) -> float:
+    """Length (mm) of the rows."""
+    return max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
+
+
 def _standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Scale a page so that its rows have the standard length, where they nearly do."""
-    ratio = STANDARD_ROW_MM / (max(s.end_mm for s in strips) - min(s.start_mm for s in strips))
-    if not 0.85 < ratio < 1.18:
+    """Scale a page so that its rows have the standard length, where that is possible at all."""
+    ratio = STANDARD_ROW_MM / _row_length(strips)
+    if not 0.45 < ratio < 2.2:
         return geometry, strips
     return replace(geometry, paper=geometry.paper * ratio), [_scaled(strip, np.full(2, ratio)) for strip in strips]
 
 
+def _on_grid(
+    small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+) -> tuple[PageGeometry, list[FoundStrip], bool]:
+    """Geometry and strips moved onto the printed grid, and whether a grid confirms them."""
+    geometry, scale = scale_to_grid(small, geometry, _strips_box(strips))
+    strips = [_scaled(strip, scale) for strip in strips]
+    geometry, gridded = refine_geometry(small, geometry, _strips_box(strips))
+    return geometry, strips, gridded
+
+
 def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
-    """Whether another way up explains the page clearly better, and not just a small part of it."""
+    """Whether another way up explains the page clearly better, by its printed names or by more than a part of it."""
+    if max(layout.printed, than.printed) > 0.0 and abs(layout.printed - than.printed) > _NAMES_CLEARLY:
+        return layout.printed > than.printed
     return layout.score_per_mm > than.score_per_mm + _CLEARLY and layout.gain > 0.6 * than.gain
 
 
-def _strips_box(strips: list[FoundStrip]) -> tuple[float, float, float, float]:
+def _is_upright(layout: FoundLayout) -> bool:
+    """Whether no other way up need be tried."""
+    return layout.printed > _NAMES_SEEN or (layout.printed >= 0.0 and layout.score_per_mm > _SENSIBLE)
+
+
+def _strips_box(strips: list[FoundStrip]) -> Box:
     """Left, top, right and bottom (mm) of the part of the page that holds the strips and their waves."""
     rows = [strip.baseline_mm for strip in strips]
     return (
@@ -145,6 +179,7 @@ class ECGScanImageReader(nn.Module):
         self.config = config
         self.finder = PageLocator(config.find_widths, config.find_depths)
         self.locator = PageLocator(config.locate_widths, config.locate_depths)
+        self.namer = NameReader(config.name_widths, config.name_depths)
         self.reader = StripReader(config.read_widths, config.read_depths)
 
     @torch.no_grad()
@@ -182,21 +217,12 @@ class ECGScanImageReader(nn.Module):
         located = self.locate(image)
         if isinstance(located, str):
             return nothing_read(located, 0.0)
-        small, back = shrink(image, min(1.0, _READ_PX_PER_MM / located.geometry.px_per_mm()))
-        lifted = np.linalg.inv(back) @ np.vstack([located.geometry.to_image, [0, 0, 1]])
-        geometry, scale = scale_to_grid(
-            small, replace(located.geometry, to_image=lifted[:2]), _strips_box(located.layout.strips)
-        )
-        strips = [_scaled(strip, scale) for strip in located.layout.strips]
-        geometry, gridded = refine_geometry(small, geometry, _strips_box(strips))
-        if not gridded:
-            # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
-            geometry, strips = _standard_width(geometry, strips)
-            geometry, strips = _standard_width(geometry, self.trace(small, geometry, strips, 10.0).strips)
+        small, geometry = _at_reading_scale(image, located.geometry)
+        geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
         pulse = find_pulse(small, geometry, strips)
         traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
         return report(
-            replace(located, geometry=replace(geometry, to_image=located.geometry.to_image)),
+            replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
             traced.strips,
             traced.columns,
             speed=settle_speed([located.speed_share, traced.speed_share], pulse),
@@ -204,6 +230,26 @@ class ECGScanImageReader(nn.Module):
             columns=columns,
             calibration=self.config.calibration,
         )
+
+    def _settle_scale(
+        self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+    ) -> tuple[PageGeometry, list[FoundStrip], bool]:
+        """Geometry and strips in true millimetres: those of the printed grid, else those of a row's standard length.
+
+        The last value says whether it was the grid.
+        """
+        found, placed, gridded = _on_grid(small, geometry, strips)
+        if abs(_row_length(placed) - STANDARD_ROW_MM) < _STANDARD_WITHIN_MM and gridded:
+            return found, placed, True
+        # a coarse or faint grid fits at several scales: that of the standard length comes first
+        standard, standing = _standard_width(found, placed)
+        other, moved, confirmed = _on_grid(small, standard, standing)
+        if confirmed and abs(_row_length(moved) - STANDARD_ROW_MM) < _STANDARD_WITHIN_MM:
+            return other, moved, True
+        if gridded:
+            return found, placed, True
+        # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
+        return *_standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
@@ -224,7 +270,7 @@ class ECGScanImageReader(nn.Module):
             if isinstance(located, Located):
                 if isinstance(best, str) or _makes_more_sense(located.layout, best.layout):
                     best = located
-                if best.layout.score_per_mm > _SENSIBLE:
+                if _is_upright(best.layout):
                     break
             elif isinstance(best, str):
                 best = located
@@ -258,9 +304,24 @@ class ECGScanImageReader(nn.Module):
             _NODE_CELLS,
             _BLIND_NODE_CELLS,
         )
-        return self._strips(maps, page, geometry, min(found, float(sigmoid(page[0]))))
+        return self._strips(image, maps, page, geometry, min(found, float(sigmoid(page[0]))))
 
-    def _strips(self, maps: np.ndarray, page: np.ndarray, geometry: PageGeometry, ecg: float) -> Located | str:
+    def _names(self, image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PrintedNames | None:
+        """Names of leads printed in a part of the page."""
+        small, lifted = _at_reading_scale(image, geometry)
+        flat = flat_raster(small, lifted, box_mm)
+        if flat is None:
+            return None
+        height, width = (side - side % NAME_STRIDE for side in flat.shape[:2])
+        x = torch.from_numpy(flat[:height, :width]).permute(2, 0, 1)[None].to(next(self.parameters()).device)
+        with torch.autocast(x.device.type, torch.bfloat16):
+            logits = self.namer(x.float().contiguous(memory_format=torch.channels_last))
+        share = logits.float().softmax(1)[0, 1:].cpu().numpy()
+        return PrintedNames(share, np.array(box_mm[:2]), NAME_STRIDE / RASTER_PX_PER_MM)
+
+    def _strips(
+        self, image: np.ndarray, maps: np.ndarray, page: np.ndarray, geometry: PageGeometry, ecg: float
+    ) -> Located | str:
         paper = geometry.paper.reshape(-1, 2)
         baseline = sigmoid(maps[LOCATE_CHANNELS["baseline"]][0]).ravel()
         rows = find_rows(paper, baseline)
@@ -268,8 +329,16 @@ class ECGScanImageReader(nn.Module):
             return "no row of traces was found on the page"
         lead = softmax(maps[LOCATE_CHANNELS["lead"]]).reshape(13, -1).T
         start = sigmoid(maps[LOCATE_CHANNELS["start"]][0]).ravel()
-        evidence = row_evidence(paper, np.log(lead + 1e-4), start, rows)
-        layout = decode_layout(evidence, self.config.layouts)
+        log_lead = np.log(lead + 1e-4)
+        some = np.log(1.0 - lead[:, :1] + 1e-4)
+        log_lead[:, 1:] = some + _NAME_SHARE * (log_lead[:, 1:] - some)
+        evidence = row_evidence(paper, log_lead, start, rows)
+        along = paper[baseline > 0.3, 0]
+        names = None
+        if len(along):
+            left, right = np.percentile(along, (1, 99))
+            names = self._names(image, geometry, (left - 26, rows[0][0] - 24, right + 10, rows[-1][0] + 20))
+        layout = decode_layout(evidence, self.config.layouts, names)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
         return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]))

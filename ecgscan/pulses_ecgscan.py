@@ -16,7 +16,7 @@ _WIDTHS_MM = {5.0: -1.5, 2.5: -6.0, 4.0: -6.0, 8.0: 6.0, 10.0: 6.0}
 _LOW_PULSE = 0.23  # grid squares and letters are 5 mm high as well: a pulse at 5 mm/mV must be this much clearer
 _CLEAR = 0.55  # share of a pulse's outline that must be ink, less what is ink where none should be
 _PULSE_SURE = 0.97  # share of pulses found whose height was right, on rendered validation pages
-_UNUSUAL = 0.7  # a gain other than 10 mm/mV is believed from here on
+_UNUSUAL = 0.9  # a gain other than 10 mm/mV is believed from here on
 _INK = 0.25  # of full ink, beyond the grid's darkness
 
 

@@ -131,6 +131,8 @@ def _features(
         "leads": len({strip.lead for strip in strips}) / 12.0,
         "unusual_length": float(min(abs(np.log(length / STANDARD_ROW_MM)), 0.3)) * 10.0,
         "scale": scale_sure,
+        "printed": located.layout.printed,
+        "gridded": float(located.gridded),
     }
 
 

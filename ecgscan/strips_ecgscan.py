@@ -4,6 +4,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from .naming_ecgscan import PrintedNames
+
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _BIN_MM = 1.5
 _ROW_BIN_MM = 0.25
@@ -11,6 +13,7 @@ _EVIDENCE_PER_MM = 0.5
 STANDARD_ROW_MM = 250.0
 # What a rhythm strip of each lead must explain first: a row that may be any lead explains too much.
 _RHYTHM_COST = np.array([{"II": 8.0, "V1": 20.0, "V5": 20.0}.get(lead, 60.0) for lead in LEADS])
+_PER_NAME = 30.0  # weight of the log odds of printed names beside the evidence of the maps
 _FREE_GAIN = 2.2  # a free layout must explain this much more than the best known one
 
 
@@ -171,16 +174,16 @@ def _score_at(
     return total
 
 
-def _best_lead(row: RowEvidence, start: float, end: float) -> tuple[str, float]:
+def _best_lead(row: RowEvidence, start: float, end: float, printed: np.ndarray) -> tuple[str, float]:
     edges = np.array([start, end])
-    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)]) - _RHYTHM_COST
+    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)]) - _RHYTHM_COST + printed
     share = np.exp((sums - sums.max()) / 4)
     return LEADS[int(sums.argmax())], float(share.max() / share.sum())
 
 
-def _name_probability(row: RowEvidence, strip_lead: str, start: float, end: float) -> float:
+def _name_probability(row: RowEvidence, strip_lead: str, start: float, end: float, printed: np.ndarray) -> float:
     edges = np.array([start, end])
-    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)])
+    sums = np.array([np.diff(row.sums(edges, k))[0] for k in range(1, 13)]) + printed
     share = np.exp((sums - sums.max()) / 4)
     return float(share[LEADS.index(strip_lead)] / share.sum())
 
@@ -192,38 +195,71 @@ class FoundLayout:
     Attributes:
         score_per_mm: mean log probability of the leads along their strips.
         gain: how much better the maps are explained by these strips than by none.
+        printed: log odds, per strip, that its name is printed where it should be.
     """
 
     name: str
     strips: list[FoundStrip]
     score_per_mm: float
     gain: float
+    printed: float = 0.0
 
 
-def decode_layout(evidence: list[RowEvidence], layouts: dict[str, list[list[str]]]) -> FoundLayout | None:
-    """The layout, out of the known ones or free, whose leads explain the rows best.
+def decode_layout(
+    evidence: list[RowEvidence], layouts: dict[str, list[list[str]]], names: PrintedNames | None = None
+) -> FoundLayout | None:
+    """The layout, out of the known ones or free, whose leads and names explain the rows best.
 
     Args:
         evidence: rows from top to bottom.
         layouts: name -> rows of lead names; a single lead below rows of several is a rhythm strip of any lead.
+        names: printed names of the leads, where they were looked for.
     """
     if not evidence:
         return None
     empty = np.array([row.cumulative[-1, 0] for row in evidence])
     nothing = float(empty.sum())
-    best: tuple[float, str, list[int], list[list[str]], float, float] | None = None
+    best: tuple[float, float, str, list[int], float, float] | None = None
     for name, rows in layouts.items():
         n_columns = max(len(leads) for leads in rows)
         for chosen in _row_choices(evidence, len(rows)):
             score, left, width = _template_score([evidence[k] for k in chosen], rows, n_columns)
             score += nothing - float(empty[chosen].sum())
-            if best is None or score > best[0]:
-                best = (score, name, chosen, rows, left, width)
+            fit = 0.0 if names is None else _names_fit(names, [evidence[k] for k in chosen], rows, left, width)[0]
+            if best is None or score + _PER_NAME * fit > best[0] + _PER_NAME * best[1]:
+                best = (score, fit, name, chosen, left, width)
     free = _free_layout(evidence)
-    if best is None or (free is not None and free[0] - nothing > _FREE_GAIN * max(best[0] - nothing, 1.0)):
-        return None if free is None else _free_to_layout(free[1], free[0] - nothing)
-    score, name, chosen, rows, left, width = best
-    return _template_to_layout([evidence[k] for k in chosen], name, rows, (left, width), score - nothing)
+    if best is None:
+        return None if free is None else _free_to_layout(free[1], free[0] - nothing, evidence, names)
+    score, fit, name, chosen, left, width = best
+    rows = layouts[name]
+    if free is not None and free[0] - nothing > _FREE_GAIN * max(score - nothing, 1.0):
+        own = _free_to_layout(free[1], free[0] - nothing, evidence, names)
+        if names is None or own.printed > fit / sum(len(leads) for leads in rows):
+            return own
+    return _template_to_layout([evidence[k] for k in chosen], name, rows, (left, width), score - nothing, names)
+
+
+def _names_fit(
+    names: PrintedNames, evidence: list[RowEvidence], rows: list[list[str]], left: float, width: float
+) -> tuple[float, np.ndarray]:
+    """Log odds of the printed names of a layout, and (strips, 12) what is printed at each strip, in reading order."""
+    n_columns = max(len(leads) for leads in rows)
+    places, leads_at, columns = [], [], []
+    for row, leads in zip(evidence, rows, strict=True):
+        slot = width * n_columns / len(leads)
+        for column, lead in enumerate(leads):
+            places.append((left + column * slot, row.baseline_mm))
+            leads_at.append(-1 if len(leads) == 1 and n_columns > 1 else LEADS.index(lead))
+            columns.append(column)
+    at, of, standing = np.array(places), np.array(leads_at), np.array(columns)
+    # some machines print the first column's names before the strips and the others' above, or space them otherwise
+    score, printed = 0.0, np.zeros((len(at), 12))
+    for column in range(n_columns):
+        group = standing == column
+        fit, printed[group] = names.fit(at[group], of[group])
+        score += fit
+    return score, printed
 
 
 def _row_choices(evidence: list[RowEvidence], count: int) -> list[list[int]]:
@@ -246,10 +282,12 @@ def _template_to_layout(
     rows: list[list[str]],
     place: tuple[float, float],
     gain: float,
+    names: PrintedNames | None,
 ) -> FoundLayout:
     left, width = place
+    fit, printed = (0.0, None) if names is None else _names_fit(names, evidence, rows, left, width)
     n_columns = max(len(leads) for leads in rows)
-    strips = []
+    strips: list[FoundStrip] = []
     gained = 0.0
     for number, leads in enumerate(rows):
         row = evidence[number]
@@ -257,14 +295,15 @@ def _template_to_layout(
         rhythm = len(leads) == 1 and n_columns > 1
         for column, lead in enumerate(leads):
             start, end = left + column * slot, left + (column + 1) * slot
-            probability = _name_probability(row, lead, start, end)
+            seen = np.zeros(12) if printed is None else _PER_NAME * printed[len(strips)]
+            probability = _name_probability(row, lead, start, end, seen)
             if rhythm:
-                lead, probability = _best_lead(row, start, end)
+                lead, probability = _best_lead(row, start, end, seen)
             edges = np.array([start, end])
             gained += float(np.diff(row.sums(edges, 1 + LEADS.index(lead)))[0])
             strips.append(FoundStrip(lead, number, column, start, end, row.baseline_mm, rhythm, probability))
-    printed = sum(strip.end_mm - strip.start_mm for strip in strips)
-    return FoundLayout(name, strips, gained / printed / _EVIDENCE_PER_MM, gain)
+    length = sum(strip.end_mm - strip.start_mm for strip in strips)
+    return FoundLayout(name, strips, gained / length / _EVIDENCE_PER_MM, gain, fit / len(strips))
 
 
 def _viterbi(log_probability: np.ndarray, switch: float) -> np.ndarray:
@@ -305,16 +344,28 @@ def _free_layout(evidence: list[RowEvidence]) -> tuple[float, list[FoundStrip]] 
                         end,
                         row.baseline_mm,
                         False,
-                        _name_probability(row, lead, start, end),
+                        _name_probability(row, lead, start, end, np.zeros(12)),
                     )
                 )
                 column += 1
     return (total, strips) if strips else None
 
 
-def _free_to_layout(strips: list[FoundStrip], gain: float) -> FoundLayout:
+def _free_to_layout(
+    strips: list[FoundStrip], gain: float, evidence: list[RowEvidence], names: PrintedNames | None
+) -> FoundLayout:
     rows = sorted({strip.row for strip in strips})
-    renumbered = [replace(strip, row=rows.index(strip.row)) for strip in strips]
     columns = 1 + max(strip.column for strip in strips)
-    certainty = float(np.mean([np.log(strip.name_probability + 1e-6) for strip in strips]))
-    return FoundLayout(f"{len(rows)}x{columns}", renumbered, certainty, gain)
+    gained = sum(
+        float(np.diff(evidence[s.row].sums(np.array([s.start_mm, s.end_mm]), 1 + LEADS.index(s.lead)))[0])
+        for s in strips
+    )
+    length = sum(strip.end_mm - strip.start_mm for strip in strips)
+    fit = 0.0
+    if names is not None:
+        places = np.array([(strip.start_mm, strip.baseline_mm) for strip in strips])
+        fit, _ = names.fit(places, np.array([LEADS.index(strip.lead) for strip in strips]))
+    renumbered = [replace(strip, row=rows.index(strip.row)) for strip in strips]
+    return FoundLayout(
+        f"{len(rows)}x{columns}", renumbered, gained / length / _EVIDENCE_PER_MM, gain, fit / len(strips)
+    )

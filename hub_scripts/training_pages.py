@@ -1,4 +1,4 @@
-"""Samples for the three networks that read a page, rendered from one recording inside the loader's workers."""
+"""Samples for the four networks that read a page, rendered from one recording inside the loader's workers."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from processing.not_ecg import draw_not_ecg
-from processing.page_targets import close_up, letterbox, locate_targets, picture_of, reading_tile
+from processing.page_targets import close_up, letterbox, locate_targets, name_patch, picture_of, reading_tile
 from processing.records import Recording, resample
 from processing.renderer import Page, render
 
@@ -16,6 +16,7 @@ LOCATE_SIZE: tuple[int, int] = (576, 768)
 # rendered validation pages.
 CONDITION_SHARES: dict[str, float] = {"clean": 0.2, "scan": 0.27, "photo": 0.53}
 FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6, 8.0)
+NAME_PX_PER_MM = (3.0, 7.5)
 FIND_EMPTY, LOCATE_EMPTY = 0.15, 0.04
 SAMPLING_RATE = 500.0
 
@@ -55,6 +56,12 @@ def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> 
         tile["tile"] = np.ascontiguousarray(tile["tile"].transpose(2, 0, 1)).astype(np.float16)
         tiles.append(tile)
     return tiles
+
+
+def name_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
+    """`count` pieces of one flattened page with the names printed there."""
+    page = random_page(recording, rng, NAME_PX_PER_MM)
+    return [name_patch(page, rng) for _ in range(count)]
 
 
 def stack(samples: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:

@@ -9,16 +9,16 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from modeling_ecgscan.reading_losses_ecgscan import locate_loss, reading_loss
+from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss
 from processing.records import Recording
 from processing.triplets import BatchStream
 
 from .training_loop import StageArguments, Task, run
-from .training_pages import find_sample, locate_sample, stack, tile_samples
+from .training_pages import find_sample, locate_sample, name_samples, stack, tile_samples
 
-PARTS: tuple[str, ...] = ("find", "locate", "trace")
+PARTS: tuple[str, ...] = ("find", "locate", "name", "trace")
 # A page of its own is rendered for every row; a step sees more small samples than large ones.
-TILES_PER_PAGE = 4
+TILES_PER_PAGE, NAMES_PER_PAGE = 4, 8
 
 
 def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:
@@ -34,7 +34,12 @@ def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> N
     if unknown:
         raise ValueError(f"unknown parts {unknown} of stage 'read'; expected some of {', '.join(PARTS)}")
     tower: Any = model.image_model
-    networks: dict[str, nn.Module] = {"find": tower.finder, "locate": tower.locator, "trace": tower.reader}
+    networks: dict[str, nn.Module] = {
+        "find": tower.finder,
+        "locate": tower.locator,
+        "name": tower.namer,
+        "trace": tower.reader,
+    }
     model.requires_grad_(False)
     for part in parts:
         networks[part].requires_grad_(True)
@@ -81,6 +86,9 @@ class ReadingNetworks(nn.Module):
                     given["readable"],
                     given["scale"],
                 )
+            elif part == "name":
+                pictures = given["picture"].permute(0, 3, 1, 2).float()
+                found = name_loss(network(pictures.contiguous(memory_format=torch.channels_last)), given["names"])
             else:
                 picture = given["picture"].permute(0, 3, 1, 2).float().div(255)
                 maps, page = network(picture.contiguous(memory_format=torch.channels_last))
@@ -102,16 +110,23 @@ class PageSamples:
         self.parts = parts
 
     def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
-        """One sample of each part; several tiles of one page for the part that reads."""
+        """One sample of each part; several pieces of one page for the parts that name and that read."""
         makers = {"find": find_sample, "locate": locate_sample}
         made: dict[str, Any] = {part: makers[part](recording, rng) for part in self.parts if part in makers}
         if "trace" in self.parts:
             made["trace"] = tile_samples(recording, rng, TILES_PER_PAGE)
+        if "name" in self.parts:
+            made["name"] = name_samples(recording, rng, NAMES_PER_PAGE)
         return made
 
     def collate(self, samples: list[dict[str, Any]]) -> dict[str, dict[str, Tensor]]:
         """Batches by part."""
-        batch = {part: stack([sample[part] for sample in samples]) for part in self.parts if part != "trace"}
-        if "trace" in self.parts:
-            batch["trace"] = stack([tile for sample in samples for tile in sample["trace"]])
-        return batch
+        several = {"name", "trace"}
+        return {
+            part: stack(
+                [piece for sample in samples for piece in sample[part]]
+                if part in several
+                else [sample[part] for sample in samples]
+            )
+            for part in self.parts
+        }

@@ -46,6 +46,8 @@ class ECGScanImageConfig(PreTrainedConfig):
         find_depths: its residual blocks, per stride.
         locate_widths: channels of the locating network, from stride 4 downwards.
         locate_depths: its residual blocks, per stride.
+        name_widths: channels of the network that reads the names of the leads, at strides 4 and 8.
+        name_depths: its residual blocks, per stride.
         read_widths: channels of the strip-reading network, from stride 4 downwards.
         read_depths: its residual blocks, per stride.
         calibration: constants fitted after training (quality, thresholds).
@@ -63,6 +65,8 @@ class ECGScanImageConfig(PreTrainedConfig):
     find_depths: list[int] = field(default_factory=lambda: [1, 1, 2, 2])
     locate_widths: list[int] = field(default_factory=lambda: [40, 64, 112, 160])
     locate_depths: list[int] = field(default_factory=lambda: [1, 2, 2, 2])
+    name_widths: list[int] = field(default_factory=lambda: [64, 96])
+    name_depths: list[int] = field(default_factory=lambda: [1, 4])
     read_widths: list[int] = field(default_factory=lambda: [64, 128, 192])
     read_depths: list[int] = field(default_factory=lambda: [1, 2, 3])
     calibration: dict[str, Any] = field(default_factory=dict)
@@ -199,6 +203,8 @@ class ECGScanConfig(PreTrainedConfig):
                 "find_depths": [1, 1, 1, 1],
                 "locate_widths": [8, 12, 16, 24],
                 "locate_depths": [1, 1, 1, 1],
+                "name_widths": [8, 12],
+                "name_depths": [1, 1],
                 "read_widths": [8, 12, 16],
                 "read_depths": [1, 1, 1],
                 "image_size": 64,

@@ -1,10 +1,12 @@
-"""Losses of the two networks that read a page."""
+"""Losses of the networks that read a page."""
 
 import torch
 from torch.nn import functional
 
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
 from .reading_ecgscan import BIN_MM, StripReading, bin_heights_mm
+
+_NAME_WEIGHT = 8.0  # ours: of a cell that holds a name, beside the hundred that hold none
 
 
 def _weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -53,6 +55,18 @@ def locate_loss(
     gain = functional.cross_entropy(page_logits[:, 3:6], page_truth[:, 2], reduction="none")
     losses["scale"] = 0.3 * _weighted_mean(speed + gain, is_ecg)
     return losses
+
+
+def name_loss(logits: torch.Tensor, names: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Cross-entropy of the printed names, per cell that holds one.
+
+    Args:
+        logits: (batch, 13, h, w) none and the twelve leads.
+        names: (batch, h, w) 0 none, 1 to 12 the lead, -1 not counted.
+    """
+    entropy = functional.cross_entropy(logits.float(), names, reduction="none", ignore_index=-1)
+    weight = 1.0 + (_NAME_WEIGHT - 1.0) * (names > 0)
+    return {"names": (entropy * weight).sum() / (1.0 + _NAME_WEIGHT * (names > 0).sum())}
 
 
 def soft_heights(height_mm: torch.Tensor, width_mm: float = 0.35) -> torch.Tensor:

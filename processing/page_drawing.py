@@ -1,6 +1,6 @@
 """Draw the flat page: paper, grid, traces, pulses, names and print, and keep where every strip stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class Strip:
     width_mm: float
     baseline_mm: float
     is_rhythm: bool = False
+    name_mm: tuple[float, float] = (np.nan, np.nan)  # middle of the printed name
 
     def x_of(self, time_s: np.ndarray) -> np.ndarray:
         """Place on paper (mm) of moments of the recording (s)."""
@@ -123,8 +124,10 @@ class _Sheet:
             _SHIFT,
         )
 
-    def text(self, text: str, x_mm: float, y_mm: float, height_mm: float, font: str, value: int = 255) -> None:
-        """Text with its top left corner at a place."""
+    def text(
+        self, text: str, x_mm: float, y_mm: float, height_mm: float, font: str, value: int = 255
+    ) -> tuple[float, float]:
+        """Text with its top left corner at a place; returns the place (mm) of its middle."""
         mask = _text_mask(text, font, max(5, round(height_mm * self.scale)))
         x, y = round(x_mm * self.scale), round(y_mm * self.scale)
         x0, y0, x1, y1 = (
@@ -138,6 +141,7 @@ class _Sheet:
             if value < 255:
                 part = cv2.convertScaleAbs(part, alpha=value / 255.0)
             np.maximum(self.ink[y0:y1, x0:x1], part, out=self.ink[y0:y1, x0:x1])
+        return (x + mask.shape[1] / 2) / self.scale, (y + mask.shape[0] / 2) / self.scale
 
 
 def _grid_positions(low: float, high: float, phase: float, step: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
@@ -273,16 +277,19 @@ def _draw_separators(sheet: _Sheet, style: PageStyle, strips: list[Strip]) -> No
             sheet.line(np.array([[x, y - 14], [x, bottom]]), min(style.separator_px, 2))
 
 
-def _draw_names(sheet: _Sheet, style: PageStyle, strips: list[Strip], rng: np.random.Generator) -> None:
+def _draw_names(sheet: _Sheet, style: PageStyle, strips: list[Strip], rng: np.random.Generator) -> list[Strip]:
+    """The strips, with the place of their names."""
     across, down = style.label_offset_mm
     jitter = 0.0 if rng.random() < 0.6 else 1.0
+    named = []
     for strip in strips:
         shift = across if strip.column == 0 or style.label_place != "before" else 1.0
         x = strip.x_mm + shift + jitter * rng.normal(0, 0.5)
         y = strip.baseline_mm + down - style.label_mm / 2 + jitter * rng.normal(0, 0.5)
         if style.label_place == "before" and strip.column > 0:
             y = strip.baseline_mm - 6 - style.label_mm
-        sheet.text(strip.lead, x, y, style.label_mm, style.font)
+        named.append(replace(strip, name_mm=sheet.text(strip.lead, x, y, style.label_mm, style.font)))
+    return named
 
 
 def _draw_print(sheet: _Sheet, style: PageStyle, rng: np.random.Generator) -> None:
@@ -338,6 +345,6 @@ def draw_page(style: PageStyle, recording: Recording, rng: np.random.Generator) 
     _draw_traces(sheet, style, strips, recording)
     _draw_pulses(sheet, style, strips)
     _draw_separators(sheet, style, strips)
-    _draw_names(sheet, style, strips, rng)
+    strips = _draw_names(sheet, style, strips, rng)
     _draw_print(sheet, style, rng)
     return _paint(style, _grid_layer(style, sheet.size), sheet.ink), strips

@@ -11,6 +11,7 @@ FINEST_PX_PER_MM = 3.4  # no finer picture is ever made to locate on
 SPEED_CLASSES: tuple[float, ...] = (25.0, 50.0)
 GAIN_CLASSES: tuple[float, ...] = (10.0, 5.0, 20.0)
 TILE_SHAPE: tuple[int, int] = (256, 448)
+NAME_PATCH, NAME_PX_PER_MM, NAME_STRIDE = 160, 5, 8
 TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
 _NODE = 16
 
@@ -210,3 +211,38 @@ def _trace_truth(
     x_tile = x - turn * up
     up_tile = up + turn * (x - origin[0])
     return np.interp(x_mm, x_tile, up_tile, left=np.nan, right=np.nan)
+
+
+def name_patch(page: Page, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A piece of a flattened page, upright in seven of eight cases, and the names printed there.
+
+    Returns:
+        picture: (160, 160, 3) uint8.
+        names: (20, 20) int64 lead whose name has its middle in the cell (1 to 12), 0 none, -1 just beside one.
+    """
+    strip = page.strips[int(rng.integers(len(page.strips)))]
+    span = NAME_PATCH / NAME_PX_PER_MM
+    away = rng.uniform(-0.45, 0.45, 2) * span if rng.random() < 0.8 else rng.uniform(-1.5, 1.5, 2) * span
+    quarters = int(rng.integers(1, 4)) if rng.random() < 0.125 else 0
+    turn = quarters * np.pi / 2 + float(rng.normal(0, 0.012))
+    unit = np.exp(rng.normal(0, 0.04, 2)) / NAME_PX_PER_MM
+    middle = np.array(strip.name_mm) + away
+    axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * unit
+    y, x = np.mgrid[0 : NAME_PATCH // _NODE + 1, 0 : NAME_PATCH // _NODE + 1].astype(np.float64) * _NODE
+    nodes = (np.stack([x, y], -1) + 0.5 - NAME_PATCH / 2) @ axes.T + middle
+    pixels = page.to_image(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
+    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
+    source = cv2.warpAffine(pixels, grow, (NAME_PATCH, NAME_PATCH), flags=cv2.INTER_LINEAR)
+    picture = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    cells = NAME_PATCH // NAME_STRIDE
+    names = np.zeros((cells, cells), np.int64)
+    if quarters == 0:
+        y, x = np.mgrid[0:cells, 0:cells].astype(np.float64)
+        places = np.linalg.inv(axes) @ (np.array([other.name_mm for other in page.strips]) - middle).T
+        places = (places.T + NAME_PATCH / 2) / NAME_STRIDE - 0.5
+        apart = np.hypot(x[..., None] - places[:, 0], y[..., None] - places[:, 1]) * NAME_STRIDE / NAME_PX_PER_MM
+        leads = np.array([1 + LEADS.index(other.lead) for other in page.strips])
+        names[(apart < 2.8).any(-1)] = -1
+        nearest = apart.argmin(-1)
+        names = np.where(apart.min(-1) < 1.4, leads[nearest], names)
+    return {"picture": picture, "names": names}

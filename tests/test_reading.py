@@ -7,14 +7,17 @@ import pytest
 import torch
 
 from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
+from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
 from modeling_ecgscan.reading_ecgscan import BIN_MM, HEIGHT_BINS, TILE_PX_PER_MM_X, StripReading, bin_heights_mm
-from modeling_ecgscan.reading_losses_ecgscan import locate_loss, reading_loss, soft_heights
+from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
+from modeling_ecgscan.refining_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, strip_times
-from modeling_ecgscan.strips_ecgscan import FoundStrip
+from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, turned_view
 from processing import page_targets
 from processing.leads import limb_leads_from
+from processing.renderer import render
 from processing.simulator import simulate
 
 
@@ -190,3 +193,48 @@ def test_training_tiles_and_reading_tiles_have_the_same_scale():
 
     assert page_targets.TILE_SHAPE == (reading.TILE_HEIGHT, reading.TILE_WIDTH)
     assert page_targets.TILE_PX_PER_MM == (reading.TILE_PX_PER_MM_X, reading.TILE_PX_PER_MM_Y)
+
+
+def test_name_loss_of_undecided_cells_is_the_logarithm_of_thirteen_per_weighted_cell():
+    names = torch.zeros(1, 4, 4, dtype=torch.int64)
+    names[0, 1, 1], names[0, 1, 2] = 3, -1
+    expected = np.log(13) * (14 + 8) / (1 + 8)
+    assert float(name_loss(torch.zeros(1, 13, 4, 4), names)["names"]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_printed_names_fit_best_at_the_offset_at_which_they_are_printed():
+    share = np.zeros((12, 60, 60))
+    places = np.array([(16.0, 16.0), (16.0, 32.0), (16.0, 48.0)])
+    for lead, (x, y) in enumerate(places + (3.2, -8.0)):
+        share[lead, int(y / 1.6), int(x / 1.6)] = 1.0
+    names = PrintedNames(share, np.zeros(2), 1.6)
+    right, seen = names.fit(places, np.array([0, 1, 2]))
+    wrong, _ = names.fit(places, np.array([6, 7, 8]))
+    assert right > 6.0 > 0.0 > wrong
+    assert list(seen.argmax(1)) == [0, 1, 2]
+
+
+def test_names_settle_the_layout_where_the_maps_are_undecided():
+    rows = [RowEvidence(y, 250.0, 0.0, np.full((168, 13), -2.0), np.zeros(168)) for y in (20.0, 50.0, 80.0)]
+    layouts = {"limb": [["I"], ["II"], ["III"]], "chest": [["V1"], ["V2"], ["V3"]]}
+    share = np.zeros((12, 60, 60))
+    for index, y in enumerate((14.0, 44.0, 74.0)):
+        share[6 + index, int(y / 1.6), 2] = 1.0
+    found = decode_layout(rows, layouts, PrintedNames(share, np.zeros(2), 1.6))
+    assert found is not None
+    assert found.name == "chest"
+    assert found.printed > 1.0
+
+
+def test_pieces_to_name_leads_on_have_the_scale_of_the_raster_and_ink_where_a_name_is():
+    assert (page_targets.NAME_PX_PER_MM, page_targets.NAME_STRIDE) == (RASTER_PX_PER_MM, NAME_STRIDE)
+    page = render(simulate(3), seed=4, layout="3x4", pixels_per_mm=6.0)
+    rng = np.random.default_rng(0)
+    named = 0
+    for _ in range(12):
+        piece = page_targets.name_patch(page, rng)
+        for y, x in np.argwhere(piece["names"] > 0):
+            around = piece["picture"][max(y - 2, 0) * 8 : (y + 3) * 8, max(x - 2, 0) * 8 : (x + 3) * 8]
+            assert around.min() < np.median(piece["picture"]) - 60
+            named += 1
+    assert named > 5
