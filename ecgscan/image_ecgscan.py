@@ -1,5 +1,6 @@
 """The image tower that reads: locate, rectify, read; one `ECGReading` per page."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -39,6 +40,7 @@ _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are 
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _STANDARD_WITHIN_MM = 6.0  # as far as rows are measured before their ends are read
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
+_SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 
 
@@ -351,27 +353,37 @@ class ECGScanImageReader(nn.Module):
             gain: in mm/mV; above 10, tiles hold more height.
         """
         y_scales = [min(1.0, 10.0 / gain)] * len(strips)
-        for _ in range(2):
-            columns, speed, gains = self._read_tiles(image, geometry, strips, y_scales)
-            moved = refine_edges(strips, columns)
-            shift = max(
-                max(abs(a.start_mm - b.start_mm), abs(a.end_mm - b.end_mm)) for a, b in zip(strips, moved, strict=True)
-            )
-            strips = moved
-            if shift < 2.0:
-                break
+        found, speed, gains = self._read_tiles(image, geometry, strips, y_scales, range(len(strips)))
+        columns = [found[k] for k in range(len(strips))]
+        moved = refine_edges(strips, columns)
+        shifted = [
+            k
+            for k, (old, new) in enumerate(zip(strips, moved, strict=True))
+            if max(abs(old.start_mm - new.start_mm), abs(old.end_mm - new.end_mm)) >= _SHIFTED_MM
+        ]
+        strips = moved
+        if shifted:
+            again, _, _ = self._read_tiles(image, geometry, strips, y_scales, shifted)
+            columns = [again[k] if k in shifted else trace for k, trace in enumerate(columns)]
+            strips = refine_edges(strips, columns)
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
-            again, _, _ = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales])
+            again, _, _ = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales], tall)
             columns = [again[k] if k in tall else trace for k, trace in enumerate(columns)]
         strips, columns = settle_baselines(name_rhythm_strips(strips, columns), columns)
         return Traced(strips, columns, speed, gains)
 
     def _read_tiles(
-        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], y_scales: list[float]
-    ) -> tuple[list[StripColumns], np.ndarray, np.ndarray]:
-        """Columns of the strips, and the probabilities of the paper speeds and of the gains."""
-        jobs = plan_tiles(strips, y_scales)
+        self,
+        image: np.ndarray,
+        geometry: PageGeometry,
+        strips: list[FoundStrip],
+        y_scales: list[float],
+        chosen: Iterable[int],
+    ) -> tuple[dict[int, StripColumns], np.ndarray, np.ndarray]:
+        """Columns of the chosen strips, and the probabilities of the paper speeds and of the gains."""
+        wanted = set(chosen)
+        jobs = [job for job in plan_tiles(strips, y_scales) if job.strip in wanted]
         device = next(self.parameters()).device
         height, spread, presence, speed, gain = [], [], [], [], []
         for first in range(0, len(jobs), 8):
@@ -385,9 +397,7 @@ class ECGScanImageReader(nn.Module):
             presence.append(reading.presence.float().sigmoid().cpu().numpy())
             speed.append(reading.speed.float().cpu().numpy())
             gain.append(reading.gain.float().cpu().numpy())
-        columns = join_tiles(
-            jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence), len(strips)
-        )
+        columns = join_tiles(jobs, np.concatenate(height), np.concatenate(spread), np.concatenate(presence))
         # tiles are no independent witnesses: their logits are averaged, not added
         return columns, softmax(np.concatenate(speed).mean(0)), softmax(np.concatenate(gain).mean(0))
 

@@ -11,6 +11,7 @@ from .strips_ecgscan import FoundStrip
 
 _NODE = 16
 MARGIN_MM = 6.0  # a strip is read this far beyond its ends
+_SPARE_MM = 3.0  # of both margins together, rather than a second tile
 
 
 @dataclass
@@ -48,7 +49,11 @@ def plan_tiles(strips: list[FoundStrip], y_scales: list[float]) -> list[TileJob]
     for index, strip in enumerate(strips):
         px_per_mm = (TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y * y_scales[index])
         low, high = strip.start_mm - MARGIN_MM, strip.end_mm + MARGIN_MM
-        count = max(1, int(np.ceil((high - low - tile_mm) / (tile_mm - 6.0))) + 1) if high - low > tile_mm + 0.2 else 1
+        count = (
+            max(1, int(np.ceil((high - low - tile_mm) / (tile_mm - 6.0))) + 1)
+            if high - low > tile_mm + _SPARE_MM
+            else 1
+        )
         starts = np.linspace(low, high - tile_mm, count) if count > 1 else np.array([(low + high - tile_mm) / 2])
         group = [TileJob(index, float(start), px_per_mm) for start in starts]
         for left, right in zip(group[:-1], group[1:], strict=True):
@@ -95,14 +100,14 @@ def _normalise(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
 
 
 def join_tiles(
-    jobs: list[TileJob], height: np.ndarray, spread: np.ndarray, presence: np.ndarray, n_strips: int
-) -> list[StripColumns]:
-    """Readings of tiles (tiles, columns) in tile units, put together per strip in millimetres."""
-    parts: list[list[tuple[np.ndarray, ...]]] = [[] for _ in range(n_strips)]
+    jobs: list[TileJob], height: np.ndarray, spread: np.ndarray, presence: np.ndarray
+) -> dict[int, StripColumns]:
+    """Readings of tiles (tiles, columns) in tile units, put together in millimetres by number of the strip."""
+    parts: dict[int, list[tuple[np.ndarray, ...]]] = {}
     for number, job in enumerate(jobs):
         columns = np.arange(job.first, job.last)
         unit = TILE_PX_PER_MM_Y / job.px_per_mm[1]
-        parts[job.strip].append(
+        parts.setdefault(job.strip, []).append(
             (
                 job.start_mm + columns / job.px_per_mm[0],
                 height[number, columns] * unit,
@@ -110,10 +115,10 @@ def join_tiles(
                 presence[number, columns],
             )
         )
-    joined = []
-    for group in parts:
+    joined = {}
+    for strip, group in parts.items():
         x_mm, *values = (np.concatenate(part) for part in zip(*group, strict=True))
         # rounding to whole columns may let neighbours share one
         ahead = np.concatenate([[True], np.diff(np.maximum.accumulate(x_mm)) > 1e-6])
-        joined.append(StripColumns(x_mm[ahead], *(part[ahead] for part in values)))
+        joined[strip] = StripColumns(x_mm[ahead], *(part[ahead] for part in values))
     return joined

@@ -103,7 +103,7 @@ def test_tiles_cover_a_long_strip_once():
     jobs = plan_tiles(strips, [1.0])
     number = len(jobs)
     values = np.zeros((number, 448))
-    joined = join_tiles(jobs, values, values, values, 1)[0]
+    joined = join_tiles(jobs, values, values, values)[0]
     steps = np.diff(joined.x_mm)
     assert steps.min() > 0
     assert steps.max() < 2.1 / TILE_PX_PER_MM_X
@@ -113,7 +113,7 @@ def test_tiles_cover_a_long_strip_once():
 
 def test_heights_of_a_shrunken_tile_come_back_in_millimetres():
     job = TileJob(0, 0.0, (6.0, 2.25))
-    joined = join_tiles([job], np.full((1, 448), 7.0), np.full((1, 448), 1.0), np.ones((1, 448)), 1)[0]
+    joined = join_tiles([job], np.full((1, 448), 7.0), np.full((1, 448), 1.0), np.ones((1, 448)))[0]
     assert joined.height_mm[0] == pytest.approx(14.0)
     assert joined.spread_mm[0] == pytest.approx(2.0)
 
