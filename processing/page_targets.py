@@ -130,6 +130,15 @@ def _tile_nodes(origin_mm: np.ndarray, turn_rad: float, px_per_mm: tuple[float, 
     return np.stack([origin_mm[0] + across - turn_rad * down, origin_mm[1] + down + turn_rad * across], -1)
 
 
+def _sampled(page: Page, nodes: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the page's image under paper millimetres given at every node, and its image pixels."""
+    pixels = page.to_image(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
+    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
+    source = cv2.warpAffine(pixels, grow, shape[::-1], flags=cv2.INTER_LINEAR)
+    crop = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return crop, source
+
+
 def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """A jittered tile of one strip.
 
@@ -153,11 +162,8 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     origin = np.array([first, strip.baseline_mm + rng.normal(0, 0.6) * (1 + 3 * (rng.random() < 0.1))])
     turn = float(rng.normal(0, 0.004))
     nodes = _tile_nodes(origin, turn, px_per_mm)
-    pixels = page.to_image(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
-    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
-    source = cv2.warpAffine(pixels, grow, (TILE_SHAPE[1], TILE_SHAPE[0]), flags=cv2.INTER_LINEAR)
+    crop, source = _sampled(page, nodes, TILE_SHAPE)
     height, width = page.image.shape[:2]
-    crop = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
     tile = np.zeros((*TILE_SHAPE, 5), np.float32)
     tile[..., :3] = normalise_tile(crop, outside)
@@ -230,10 +236,7 @@ def name_patch(page: Page, rng: np.random.Generator) -> dict[str, np.ndarray]:
     axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * unit
     y, x = np.mgrid[0 : NAME_PATCH // _NODE + 1, 0 : NAME_PATCH // _NODE + 1].astype(np.float64) * _NODE
     nodes = (np.stack([x, y], -1) + 0.5 - NAME_PATCH / 2) @ axes.T + middle
-    pixels = page.to_image(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
-    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
-    source = cv2.warpAffine(pixels, grow, (NAME_PATCH, NAME_PATCH), flags=cv2.INTER_LINEAR)
-    picture = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    picture, _ = _sampled(page, nodes, (NAME_PATCH, NAME_PATCH))
     cells = NAME_PATCH // NAME_STRIDE
     names = np.zeros((cells, cells), np.int64)
     if quarters == 0:
