@@ -3,10 +3,19 @@
 import cv2
 import numpy as np
 import torch
+from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from torch import Tensor
 
 from processing.not_ecg import draw_not_ecg
-from processing.page_targets import close_up, letterbox, locate_targets, name_patch, picture_of, reading_tile
+from processing.page_targets import (
+    close_up,
+    letterbox,
+    locate_targets,
+    name_patch,
+    picture_of,
+    reading_tile,
+    trace_mm,
+)
 from processing.records import Recording, resample
 from processing.renderer import Page, render
 
@@ -17,6 +26,8 @@ LOCATE_SIZE: tuple[int, int] = (576, 768)
 CONDITION_SHARES: dict[str, float] = {"clean": 0.2, "scan": 0.27, "photo": 0.53}
 FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6, 8.0)
 NAME_PX_PER_MM = (3.0, 7.5)
+# a strip that no other trace comes near is as likely chosen as one that is crowded along this share of its length
+LEAST_CROWDED, NEAR_MM = 0.02, 1.0
 FIND_EMPTY, LOCATE_EMPTY = 0.15, 0.04
 SAMPLING_RATE = 500.0
 
@@ -48,14 +59,30 @@ def locate_sample(recording: Recording, rng: np.random.Generator) -> dict[str, n
 
 
 def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
-    """Tiles of up to `count` strips of one page."""
+    """Tiles of up to `count` strips of one page, rather of those that other traces cross."""
     page = random_page(recording, rng, TILE_PX_PER_MM)
+    share = LEAST_CROWDED + crowding(page)
+    count = min(count, len(share))
     tiles = []
-    for index in rng.permutation(len(page.strips))[:count]:
+    for index in rng.choice(len(share), count, replace=False, p=share / share.sum()):
         tile = reading_tile(page, int(index), rng)
         tile["tile"] = np.ascontiguousarray(tile["tile"].transpose(2, 0, 1)).astype(np.float16)
         tiles.append(tile)
     return tiles
+
+
+def crowding(page: Page) -> np.ndarray:
+    """Per strip the share of its length along which another trace comes within `NEAR_MM` of its own."""
+    along = np.arange(min(s.x_mm for s in page.strips), max(s.x_mm + s.width_mm for s in page.strips), 0.2)
+    top, bottom = np.full((2, len(page.strips), len(along)), np.nan)
+    for row, strip in enumerate(page.strips):
+        x, y = trace_mm(page, strip)
+        line = np.interp(along, x, y, left=np.nan, right=np.nan)
+        # a stroke covers what lies between neighbouring places
+        top[row], bottom[row] = minimum_filter1d(line, 5), maximum_filter1d(line, 5)
+    near = (top[:, None] - NEAR_MM < bottom[None]) & (top[None] < bottom[:, None] + NEAR_MM)
+    near[np.arange(len(near)), np.arange(len(near))] = False
+    return near.any(1).sum(1) / np.isfinite(top).sum(1).clip(1)
 
 
 def name_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:

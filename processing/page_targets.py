@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from .leads import LEADS
-from .renderer import Page
+from .renderer import Page, Strip
 
 LOCATE_STRIDE = 4
 FINEST_PX_PER_MM = 3.4  # no finer picture is ever made to locate on
@@ -203,16 +203,21 @@ def normalise_tile(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
+def trace_mm(page: Page, strip: Strip) -> tuple[np.ndarray, np.ndarray]:
+    """Paper millimetres, right and down, of every sample of a strip's trace."""
+    recording = page.recording
+    rate = recording.sampling_rate
+    first, last = round(strip.start_s * rate), min(round(strip.end_s * rate) + 1, recording.signal.shape[1])
+    values = recording.signal[LEADS.index(strip.lead), first:last]
+    return strip.x_of(np.arange(first, last) / rate), strip.baseline_mm - values * page.gain
+
+
 def _trace_truth(
     page: Page, index: int, x_mm: np.ndarray, origin: np.ndarray, turn: float, px_per_mm: tuple[float, float]
 ) -> np.ndarray:
     """Height of the trace above the tile's middle (mm) at every column."""
-    strip, recording = page.strips[index], page.recording
-    rate = recording.sampling_rate
-    first, last = round(strip.start_s * rate), min(round(strip.end_s * rate) + 1, recording.signal.shape[1])
-    values = recording.signal[LEADS.index(strip.lead), first:last]
-    x = strip.x_of(np.arange(first, last) / rate)
-    up = origin[1] - (strip.baseline_mm - values * page.gain)
+    x, y = trace_mm(page, page.strips[index])
+    up = origin[1] - y
     # the tile is turned by a small angle about its origin
     x_tile = x - turn * up
     up_tile = up + turn * (x - origin[0])
