@@ -15,9 +15,9 @@ from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
-from .refining_ecgscan import RASTER_PX_PER_MM, Box, flat_raster, refine_geometry
-from .stretching_ecgscan import GRID_CLEAR, stretch_to_grid
-from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .refining_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
+from .settling_ecgscan import settle_on_grid, standard_width
+from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
     WHOLE,
@@ -39,9 +39,6 @@ _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the righ
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
-# as far as rows are measured before their ends are read, and with a pulse taken for their start
-_STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
-_SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
@@ -102,62 +99,11 @@ class Traced:
     gain_share: np.ndarray
 
 
-def _carried(strips: list[FoundStrip], old: PageGeometry, new: PageGeometry) -> list[FoundStrip]:
-    """The strips at the same places of the picture in another geometry of it."""
-    ends = np.array([[at, strip.baseline_mm] for strip in strips for at in (strip.start_mm, strip.end_mm)])
-    places = new.paper_at(old.cells_of(ends)).reshape(len(strips), 2, 2)
-    return [
-        replace(strip, start_mm=float(start), end_mm=float(end), baseline_mm=float(rows.mean()))
-        for strip, (start, end), rows in zip(strips, places[..., 0], places[..., 1], strict=True)
-    ]
-
-
 def _at_reading_scale(image: np.ndarray, geometry: PageGeometry) -> tuple[np.ndarray, PageGeometry]:
     """The image reduced to what reading needs, and the geometry that maps to it."""
     small, back = shrink(image, min(1.0, _READ_PX_PER_MM / geometry.px_per_mm()))
     lifted = np.linalg.inv(back) @ np.vstack([geometry.to_image, [0, 0, 1]])
     return small, replace(geometry, to_image=lifted[:2])
-
-
-def _spans(strips: list[FoundStrip]) -> np.ndarray:
-    """(2,) extent (mm) of the strips along and across; 1 across where there is one row."""
-    rows = [strip.baseline_mm for strip in strips]
-    return np.array([_row_length(strips), max(rows) - min(rows) or 1.0])
-
-
-def _row_length(strips: list[FoundStrip]) -> float:
-    """Length (mm) of the rows."""
-    return max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
-
-
-def _standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Scale a page so that its rows have the standard length, where that is possible at all."""
-    ratio = STANDARD_ROW_MM / _row_length(strips)
-    if not 0.45 < ratio < 2.2:
-        return geometry, strips
-    scaled = replace(geometry, paper=geometry.paper * ratio)
-    return scaled, _carried(strips, geometry, scaled)
-
-
-@dataclass
-class _OnGrid:
-    """A page with its printed grid's lines 5 mm apart, and how clear they are then."""
-
-    geometry: PageGeometry
-    strips: list[FoundStrip]
-    clear: float
-    square: bool
-
-    def is_standard(self, within_mm: float) -> bool:
-        return abs(_row_length(self.strips) - STANDARD_ROW_MM) < within_mm
-
-
-def _on_grid(small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> _OnGrid:
-    """Geometry and strips moved onto the printed grid, where there is one."""
-    stretched, clear = stretch_to_grid(small, geometry, _strips_box(strips))
-    moved = _carried(strips, geometry, stretched)
-    grown = np.log(_spans(moved) / _spans(strips))
-    return _OnGrid(stretched, moved, clear, abs(grown[0] - grown[1]) < _SQUARE)
 
 
 def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
@@ -170,17 +116,6 @@ def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
 def _is_upright(layout: FoundLayout) -> bool:
     """Whether no other way up need be tried."""
     return layout.printed > _NAMES_SEEN or (layout.printed >= 0.0 and layout.score_per_mm > _SENSIBLE)
-
-
-def _strips_box(strips: list[FoundStrip]) -> Box:
-    """Left, top, right and bottom (mm) of the part of the page that holds the strips and their waves."""
-    rows = [strip.baseline_mm for strip in strips]
-    return (
-        min(strip.start_mm for strip in strips) - 12.0,
-        min(rows) - 16.0,
-        max(strip.end_mm for strip in strips) + 8.0,
-        max(rows) + 14.0,
-    )
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -260,19 +195,12 @@ class ECGScanImageReader(nn.Module):
 
         The last value says whether it was the grid.
         """
-        own = _on_grid(small, geometry, strips)
-        best = own
-        if not (own.clear > GRID_CLEAR and own.square and own.is_standard(_STANDARD_WITHIN_MM)):
-            # a grid fits at several scales: that of the standard length comes first
-            other = _on_grid(small, *_standard_width(geometry, strips))
-            usual = other.is_standard(_STANDARD_NEAR_MM) and other.clear > 0.5 * own.clear
-            best = other if usual or other.clear > own.clear else own
-        if best.clear > GRID_CLEAR:
-            refined, _ = refine_geometry(small, best.geometry, _strips_box(best.strips))
-            return refined, _carried(best.strips, best.geometry, refined), True
+        gridded = settle_on_grid(small, geometry, strips)
+        if gridded is not None:
+            return *gridded, True
         # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
-        standard, standing = _standard_width(geometry, strips)
-        return *_standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
+        standard, standing = standard_width(geometry, strips)
+        return *standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)

@@ -7,7 +7,9 @@ import pytest
 
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
 from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, find_pulse, settle_gain, settle_speed
-from modeling_ecgscan.refining_ecgscan import refine_geometry, scale_to_grid
+from modeling_ecgscan.refining_ecgscan import refine_geometry
+from modeling_ecgscan.settling_ecgscan import settle_on_grid
+from modeling_ecgscan.stretching_ecgscan import GRID_CLEAR, stretch_to_grid
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
 from modeling_ecgscan.strips_ecgscan import FoundStrip, decode_layout, find_rows, row_evidence
 from processing.layouts import LAYOUTS
@@ -90,19 +92,71 @@ def gridded_seed(condition: str) -> int:
 def test_a_map_a_third_of_a_millimetre_off_is_moved_back_onto_the_grid(condition):
     page, exact, strips = drawn_page(gridded_seed(condition), condition=condition, layout="3x4+1")
     wave = 0.3 * np.sin(exact.paper[..., :1] / 30.0) * np.ones(2)
-    refined, seen = refine_geometry(page.image, replace(exact, paper=exact.paper + wave), box_of(strips))
-    assert seen
+    refined = refine_geometry(page.image, replace(exact, paper=exact.paper + wave), box_of(strips))
     inside = ((exact.paper > box_of(strips)[:2]) & (exact.paper < box_of(strips)[2:])).all(-1)
     left = (refined.paper - exact.paper)[inside]
     assert np.std(left, axis=0).max() < 0.06 < 0.15 < np.std(wave[inside], axis=0).min()
+
+
+def along_strips(
+    geometry: PageGeometry, exact: PageGeometry, strips: list[FoundStrip]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 2) places along the strips on paper, and where a map has them."""
+    truth = np.array([[x, s.baseline_mm] for s in strips for x in np.linspace(s.start_mm, s.end_mm, 20)])
+    return truth, geometry.paper_at(exact.cells_of(truth))
+
+
+def unevenness_mm(geometry: PageGeometry, exact: PageGeometry, strips: list[FoundStrip]) -> float:
+    """What is left along time after shift and scale."""
+    truth, found = along_strips(geometry, exact, strips)
+    return float(np.std(found[:, 0] - np.polyval(np.polyfit(truth[:, 0], found[:, 0], 1), truth[:, 0])))
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.07])
 def test_a_map_that_is_too_wide_or_too_narrow_is_scaled_by_what_the_grid_shows(factor):
     page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
     box = tuple(factor * side for side in box_of(strips))
-    _, scale = scale_to_grid(page.image, replace(exact, paper=exact.paper * factor), box)
-    assert scale == pytest.approx(np.full(2, 1 / factor), rel=0.003)
+    stretched, clear = stretch_to_grid(page.image, replace(exact, paper=exact.paper * factor), box)
+    assert clear > GRID_CLEAR
+    truth, found = along_strips(stretched, exact, strips)
+    scale = [np.polyfit(truth[:, axis], found[:, axis], 1)[0] for axis in (0, 1)]
+    assert scale == pytest.approx(np.ones(2), abs=0.004)
+
+
+def test_a_map_that_misses_the_perspective_is_stretched_until_the_grid_is_even():
+    page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
+    box = np.array(box_of(strips))
+    middle, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]) / 2
+    away = (exact.paper - middle) / half
+    # the scale along time grows by a tenth from the middle to the right end
+    paper = exact.paper.copy()
+    paper[..., 0] += half[0] * 0.1 * away[..., 0] ** 2 / 2
+    tilted = replace(exact, paper=paper)
+    stretched, _ = stretch_to_grid(page.image, tilted, box_of(strips))
+    assert unevenness_mm(stretched, exact, strips) < 0.35 < 1.0 < unevenness_mm(tilted, exact, strips)
+
+
+def test_without_a_grid_the_map_stays_as_it_is():
+    pages = (drawn_page(seed, condition="clean", layout="3x4+1") for seed in range(200))
+    page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
+    wide = replace(exact, paper=exact.paper * 1.05)
+    stretched, clear = stretch_to_grid(page.image, wide, tuple(1.05 * side for side in box_of(strips)))
+    assert clear < GRID_CLEAR
+    assert stretched is wide
+    assert settle_on_grid(page.image, exact, strips) is None
+
+
+def test_strips_stay_at_their_places_of_the_picture_when_the_map_moves():
+    page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
+    wide = replace(exact, paper=exact.paper * 1.07)
+    placed = [
+        replace(s, start_mm=s.start_mm * 1.07, end_mm=s.end_mm * 1.07, baseline_mm=s.baseline_mm * 1.07) for s in strips
+    ]
+    settled, moved = settle_on_grid(page.image, wide, placed)
+    before = wide.image_of(np.array([[s.start_mm, s.baseline_mm] for s in placed]))
+    after = settled.image_of(np.array([[s.start_mm, s.baseline_mm] for s in moved]))
+    assert np.abs(before - after).max() < 1.0
+    assert [s.end_mm - s.start_mm for s in moved] == pytest.approx([s.end_mm - s.start_mm for s in strips], rel=0.004)
 
 
 @pytest.mark.parametrize(("gain", "speed"), [(5.0, 25.0), (10.0, 25.0), (20.0, 50.0)])
