@@ -182,8 +182,8 @@ class ECGScanImageReader(nn.Module):
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
             traced.strips,
             traced.columns,
-            speed=settle_speed([located.speed_share, traced.speed_share], pulse),
-            gain=settle_gain([located.gain_share, traced.gain_share], pulse),
+            speed=settle_speed(located.speed_share, traced.speed_share, pulse),
+            gain=settle_gain(located.gain_share, traced.gain_share, pulse),
             columns=columns,
             calibration=self.config.calibration,
         )

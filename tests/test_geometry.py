@@ -173,12 +173,17 @@ def pulse_drawn(page: Page) -> bool:
     return page.style.pulse == "left" and page.style.pulse_rows == "all" and page.style.pulse_mm == 0.2 * page.speed
 
 
-def test_without_a_pulse_an_unusual_gain_is_believed_only_when_the_networks_are_sure():
-    unsure, sure = np.array([0.4, 0.6, 0.0]), np.array([0.02, 0.97, 0.01])
-    assert settle_gain([unsure], None)[0] == 10.0
-    assert settle_gain([sure], None)[0] == 5.0
-    assert settle_gain([sure], CalibrationPulse(20.0, -1.5, 0.9))[0] == 20.0
-    assert settle_speed([np.array([0.5, 0.5])], CalibrationPulse(10.0, 6.0, 0.9))[0] == 50.0
+def test_gain_and_speed_follow_the_page_then_its_strips_and_a_pulse_unless_the_page_is_sure():
+    usual, unsure, sure = np.array([0.9, 0.05, 0.05]), np.array([0.4, 0.4, 0.2]), np.array([0.01, 0.98, 0.01])
+    assert settle_gain(usual, unsure, None)[0] == 10.0
+    assert settle_gain(sure, usual, None)[0] == 5.0
+    assert settle_gain(unsure, usual, CalibrationPulse(20.0, -1.0, 0.9))[0] == 20.0
+    assert settle_gain(sure, unsure, CalibrationPulse(20.0, -1.0, 0.9))[0] == 5.0
+    even, fast = np.array([0.5, 0.5]), np.array([0.01, 0.99])
+    assert settle_speed(even, even, CalibrationPulse(10.0, 3.0, 0.9))[0] == 50.0
+    assert settle_speed(fast, fast, CalibrationPulse(10.0, -3.0, 0.9))[0] == 50.0
+    assert settle_speed(even, even, CalibrationPulse(10.0, -1.0, 0.9))[0] == 25.0
+    assert settle_speed(fast, even, None)[1] == pytest.approx(0.99**0.5 / (0.99**0.5 + 0.01**0.5))
 
 
 def test_the_model_and_the_renderer_agree_on_lead_order():
