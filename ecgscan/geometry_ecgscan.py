@@ -3,11 +3,14 @@
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 GRID_MM = 5.0
 CELL_PX = 4  # picture pixels per cell of the locator's maps
 _NEAR_CELLS = 11  # a neighbourhood over which the slope of the phase is measured
+# of the correction that spreads: passes, price of bending and of leaning, share of the picture it must start from
+_SPREADS, _CORRECTION_BENDS, _CORRECTION_LEANS, _LEAST_HELD = 15, 3e-3, 1e-4, 0.03
 _GRID_SEEN = 0.5  # amplitude that a quarter of the cells must reach to count as showing the grid
 
 
@@ -26,6 +29,12 @@ def spline_basis(cells: int, spacing: float) -> np.ndarray:
 def _roughness(nodes: int) -> np.ndarray:
     second = np.diff(np.eye(nodes), 2, axis=0)
     return second.T @ second
+
+
+@lru_cache(maxsize=16)
+def _slant(nodes: int) -> np.ndarray:
+    first = np.diff(np.eye(nodes), axis=0)
+    return first.T @ first
 
 
 class _SplineFit:
@@ -49,6 +58,10 @@ class _SplineFit:
     def smoothness(self) -> np.ndarray:
         n, m = self.size
         return np.kron(_roughness(n), np.eye(m)) + np.kron(np.eye(n), _roughness(m))
+
+    def steadiness(self) -> np.ndarray:
+        n, m = self.size
+        return np.kron(_slant(n), np.eye(m)) + np.kron(np.eye(n), _slant(m))
 
     def solve(self, matrix: np.ndarray, side: np.ndarray) -> np.ndarray:
         from scipy.linalg import cho_factor, cho_solve
@@ -135,15 +148,47 @@ def _pull(
     """Move the unwrapped map onto the phase, robustly."""
     surface = fit.values(nodes)
     offset = np.angle((strong * np.exp(2j * np.pi * (phase - surface))).sum()) / (2 * np.pi)
-    surface = surface + offset
     fine = _SplineFit(phase.shape, spacing)
+    surface = _spread(fine, surface + offset, phase, strong)
     smooth = fine.smoothness() * strong.sum() / np.prod(fine.size)
-    for stiffness, width in ((3e-2, 0.25), (3e-3, 0.15), (1e-3, 0.08), (1e-3, 0.06)):
+    for stiffness, width in ((3e-3, 0.15), (1e-3, 0.08), (1e-3, 0.06)):
         residual = _wrap(phase - surface)
         weight = strong / (1 + (residual / width) ** 2) + 1e-6
         matrix, side = fine.normal(fine.rows, fine.columns, weight, residual)
         surface = surface + fine.values(fine.solve(matrix + stiffness * smooth, side))
     return surface, _wrap(phase - surface)
+
+
+def _spread(fine: _SplineFit, start: np.ndarray, phase: np.ndarray, strong: np.ndarray) -> np.ndarray:
+    """The map corrected from the part of the page where it follows the phase outwards, so that no turn is lost.
+
+    A map off by more than half a turn would be pulled onto the wrong line. The correction found where map and phase
+    agree goes on smoothly beyond, which brings the neighbourhood within half a turn, and so on.
+    """
+    surface, held = start, np.zeros(phase.shape, bool)
+    shape = fine.smoothness() * _CORRECTION_BENDS + fine.steadiness() * _CORRECTION_LEANS
+    size = cv2.blur(strong, (_NEAR_CELLS, _NEAR_CELLS))
+    for _ in range(_SPREADS):
+        turned = strong * np.exp(2j * np.pi * (phase - surface))
+        mean = cv2.blur(turned.real, (_NEAR_CELLS, _NEAR_CELLS)) + 1j * cv2.blur(turned.imag, (_NEAR_CELLS,) * 2)
+        agree = np.abs(mean) / np.maximum(size, 1e-6)
+        clear = (agree > 0.7) & (size > 0.02)
+        near = clear & (np.abs(np.angle(mean)) < 0.4 * np.pi)
+        count, parts = cv2.connectedComponents(near.astype(np.uint8), connectivity=4)
+        # the part held before goes on growing; at first it is the one that shows most of the grid
+        worth = strong * held if (near & held).any() else strong
+        shares = np.bincount(parts.ravel(), worth.ravel(), count)[1:]
+        held = parts == 1 + int(shares.argmax()) if count > 1 else held & False
+        if held.mean() < _LEAST_HELD:
+            return start
+        residual = _wrap(phase - surface)
+        weight = agree * held / (1 + (residual / 0.15) ** 2)
+        matrix, side = fine.normal(fine.rows, fine.columns, weight, surface - start + residual)
+        nodes = fine.solve(matrix + shape * weight.sum() / np.prod(fine.size), side)
+        surface = start + fine.values(nodes)
+        if held.sum() > 0.98 * clear.sum():
+            break
+    return surface
 
 
 @dataclass
@@ -173,7 +218,7 @@ class PageGeometry:
 
     def image_of(self, points_mm: np.ndarray) -> np.ndarray:
         """(N, 2) image pixels of (N, 2) paper millimetres; the map is continued linearly beyond the picture."""
-        cells = self._cells_of(points_mm)
+        cells = self.cells_of(points_mm)
         picture = cells * CELL_PX + (CELL_PX - 1) / 2
         return picture @ self.to_image[:, :2].T + self.to_image[:, 2]
 
@@ -184,7 +229,8 @@ class PageGeometry:
             self._spline = [spline_filter(self.paper[..., axis], order=3, mode="mirror") for axis in (0, 1)]
         return self._spline
 
-    def _cells_of(self, points_mm: np.ndarray) -> np.ndarray:
+    def cells_of(self, points_mm: np.ndarray) -> np.ndarray:
+        """(N, 2) fractional cells of (N, 2) paper millimetres."""
         rows, columns = self.paper.shape[:2]
         grid = np.mgrid[0:rows:8, 0:columns:8].reshape(2, -1).T[:, ::-1].astype(float)
         known = self.paper[grid[:, 1].astype(int), grid[:, 0].astype(int)]

@@ -15,8 +15,9 @@ from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
-from .refining_ecgscan import RASTER_PX_PER_MM, Box, flat_raster, refine_geometry, scale_to_grid
-from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .refining_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
+from .settling_ecgscan import settle_on_grid, standard_width
+from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
     WHOLE,
@@ -38,7 +39,6 @@ _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the righ
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
-_STANDARD_WITHIN_MM = 6.0  # as far as rows are measured before their ends are read
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
@@ -99,45 +99,11 @@ class Traced:
     gain_share: np.ndarray
 
 
-def _scaled(strip: FoundStrip, scale: np.ndarray) -> FoundStrip:
-    """The strip on a page whose millimetres are multiplied by (2,) `scale`."""
-    across, down = (float(factor) for factor in scale)
-    return replace(
-        strip,
-        start_mm=strip.start_mm * across,
-        end_mm=strip.end_mm * across,
-        baseline_mm=strip.baseline_mm * down,
-    )
-
-
 def _at_reading_scale(image: np.ndarray, geometry: PageGeometry) -> tuple[np.ndarray, PageGeometry]:
     """The image reduced to what reading needs, and the geometry that maps to it."""
     small, back = shrink(image, min(1.0, _READ_PX_PER_MM / geometry.px_per_mm()))
     lifted = np.linalg.inv(back) @ np.vstack([geometry.to_image, [0, 0, 1]])
     return small, replace(geometry, to_image=lifted[:2])
-
-
-def _row_length(strips: list[FoundStrip]) -> float:
-    """Length (mm) of the rows."""
-    return max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
-
-
-def _standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Scale a page so that its rows have the standard length, where that is possible at all."""
-    ratio = STANDARD_ROW_MM / _row_length(strips)
-    if not 0.45 < ratio < 2.2:
-        return geometry, strips
-    return replace(geometry, paper=geometry.paper * ratio), [_scaled(strip, np.full(2, ratio)) for strip in strips]
-
-
-def _on_grid(
-    small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
-) -> tuple[PageGeometry, list[FoundStrip], bool]:
-    """Geometry and strips moved onto the printed grid, and whether a grid confirms them."""
-    geometry, scale = scale_to_grid(small, geometry, _strips_box(strips))
-    strips = [_scaled(strip, scale) for strip in strips]
-    geometry, gridded = refine_geometry(small, geometry, _strips_box(strips))
-    return geometry, strips, gridded
 
 
 def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
@@ -150,17 +116,6 @@ def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
 def _is_upright(layout: FoundLayout) -> bool:
     """Whether no other way up need be tried."""
     return layout.printed > _NAMES_SEEN or (layout.printed >= 0.0 and layout.score_per_mm > _SENSIBLE)
-
-
-def _strips_box(strips: list[FoundStrip]) -> Box:
-    """Left, top, right and bottom (mm) of the part of the page that holds the strips and their waves."""
-    rows = [strip.baseline_mm for strip in strips]
-    return (
-        min(strip.start_mm for strip in strips) - 12.0,
-        min(rows) - 16.0,
-        max(strip.end_mm for strip in strips) + 8.0,
-        max(rows) + 14.0,
-    )
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -227,8 +182,8 @@ class ECGScanImageReader(nn.Module):
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
             traced.strips,
             traced.columns,
-            speed=settle_speed([located.speed_share, traced.speed_share], pulse),
-            gain=settle_gain([located.gain_share, traced.gain_share], pulse),
+            speed=settle_speed(located.speed_share, traced.speed_share, pulse),
+            gain=settle_gain(located.gain_share, traced.gain_share, pulse),
             columns=columns,
             calibration=self.config.calibration,
         )
@@ -240,18 +195,12 @@ class ECGScanImageReader(nn.Module):
 
         The last value says whether it was the grid.
         """
-        found, placed, gridded = _on_grid(small, geometry, strips)
-        if abs(_row_length(placed) - STANDARD_ROW_MM) < _STANDARD_WITHIN_MM and gridded:
-            return found, placed, True
-        # a coarse or faint grid fits at several scales: that of the standard length comes first
-        standard, standing = _standard_width(found, placed)
-        other, moved, confirmed = _on_grid(small, standard, standing)
-        if confirmed and abs(_row_length(moved) - STANDARD_ROW_MM) < _STANDARD_WITHIN_MM:
-            return other, moved, True
-        if gridded:
-            return found, placed, True
+        gridded = settle_on_grid(small, geometry, strips)
+        if gridded is not None:
+            return *gridded, True
         # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
-        return *_standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
+        standard, standing = standard_width(geometry, strips)
+        return *standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)

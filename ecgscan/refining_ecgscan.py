@@ -14,89 +14,46 @@ from .geometry_ecgscan import GRID_MM, PageGeometry
 Box = tuple[float, float, float, float]
 
 RASTER_PX_PER_MM = 5
-_HARMONICS = np.arange(2, 11)  # of the 5 mm grid; lines 1 mm apart are the fifth and the tenth
+HARMONICS = np.arange(2, 11)  # of the 5 mm grid; lines 1 mm apart are the fifth and the tenth
 _SHIFTS_MM = np.arange(-0.8, 0.801, 0.05)
-_LEAST_PX_PER_MM = 1.5
+_FARTHER = 0.3  # of the fit, that the farthest shift costs
+LEAST_PX_PER_MM = 1.5
 _NODE = 15
 _WINDOWS_MM = (10.0, 5.0)  # first coarse, then fine
 _WIDE_MM = 12.0  # over which noise, and what lies where no grid is seen, are averaged
-# sought for the whole page, and the stretch whose spectrum shows them
-_SCALES = np.exp(np.arange(-0.22, 0.2201, 0.002))
-_SEGMENT_MM = 80
-_CLEARER = 3.0  # by how much (sum of logarithms over the harmonics) another scale must be clearer
 _INK = 0.45  # darkness in every colour, relative to the surroundings
 _SEEN = 8.0  # standard deviations of the noise from which a shift counts
 
 
-def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> tuple[PageGeometry, bool]:
-    """The geometry moved onto the grid lines printed in a part of the page, and whether there are any.
+def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeometry:
+    """The geometry moved onto the grid lines printed in a part of the page, unchanged where none are seen.
 
     Args:
         image: (H, W, 3) uint8 that `geometry` maps to.
         geometry: off by less than 0.8 mm.
         box_mm: left, top, right, bottom of the part.
-
-    Returns:
-        The geometry, unchanged where no grid is seen, and whether upright lines confirm its scale along time.
     """
-    seen = False
-    if geometry.px_per_mm() < _LEAST_PX_PER_MM:
-        return geometry, seen
+    if geometry.px_per_mm() < LEAST_PX_PER_MM:
+        return geometry
     for window in _WINDOWS_MM:
-        grid = _flat_darkness(image, geometry, box_mm)
+        grid = flat_darkness(image, geometry, box_mm)
         if grid is None:
-            return geometry, seen
+            return geometry
         paper = geometry.paper.copy()
         place = (geometry.paper - np.array(box_mm[:2])).astype(np.float32) - 0.5
         for axis in (0, 1):
             ahead = _displacement(grid if axis == 0 else grid.T, box_mm[axis], window)
             if ahead is None:
                 continue
-            seen |= axis == 0
             ahead = ahead if axis == 0 else np.ascontiguousarray(ahead.T)
             paper[..., axis] -= cv2.remap(
                 ahead, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
             )
         geometry = replace(geometry, paper=paper)
-    return geometry, seen
+    return geometry
 
 
-def scale_to_grid(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> tuple[PageGeometry, np.ndarray]:
-    """The geometry scaled so that the grid's lines lie 5 mm apart along x and along y, and both (2,) factors.
-
-    A map may follow no line of the grid and be a few per cent too wide; the spectrum of the picture shows it.
-    """
-    grid = _flat_darkness(image, geometry, box_mm) if geometry.px_per_mm() >= _LEAST_PX_PER_MM else None
-    if grid is None:
-        return geometry, np.ones(2)
-    scale = np.array([_grid_scale(grid), _grid_scale(grid.T)])
-    return replace(geometry, paper=geometry.paper * scale), scale
-
-
-def _grid_scale(grid: np.ndarray) -> float:
-    """How many times too narrow the grid lies along the columns; 1 where no other scale is clearer."""
-    length = min(_SEGMENT_MM * RASTER_PX_PER_MM, grid.shape[1])
-    rows = grid.shape[0] // RASTER_PX_PER_MM
-    thin = grid[: rows * RASTER_PX_PER_MM].reshape(rows, RASTER_PX_PER_MM, -1).mean(1)
-    starts = range(0, grid.shape[1] - length + 1, max(1, length // 2))
-    padded = 8 * length
-    power = np.mean(
-        [np.abs(np.fft.rfft(thin[:, first : first + length] * np.hanning(length), padded)) ** 2 for first in starts],
-        axis=(0, 1),
-    )
-    per_mm = np.arange(len(power)) * RASTER_PX_PER_MM / padded
-    wide = cv2.blur(power[None], (2 * round(0.2 / per_mm[1]) + 1, 1))[0]
-    lines = np.log1p(np.maximum(power / np.maximum(wide, 1e-12) - 1.0, 0.0))
-    found = (
-        np.sum([np.interp(_SCALES * harmonic / GRID_MM, per_mm, lines) for harmonic in _HARMONICS], axis=0)
-        - 0.5 * (np.log(_SCALES) / 0.08) ** 2
-    )
-    best = int(found.argmax())
-    as_it_is = np.abs(np.log(_SCALES)) < 0.005
-    return float(_SCALES[best]) if found[best] > found[as_it_is].max() + _CLEARER else 1.0
-
-
-def _flat_darkness(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> np.ndarray | None:
+def flat_darkness(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> np.ndarray | None:
     """Darkness of the part on a raster of paper millimetres, without the ink of the traces where that tells apart."""
     flat = flat_raster(image, geometry, box_mm)
     if flat is None:
@@ -146,16 +103,18 @@ def _blurred(field: np.ndarray, width_mm: float) -> np.ndarray:
 
 def _displacement(grid: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray | None:
     """(rows, columns) millimetres along the columns that the map is ahead of the grid; None without a grid."""
-    found = _demodulated(grid, _HARMONICS, start_mm, window_mm)
-    between = _demodulated(grid, np.append(_HARMONICS - 0.5, _HARMONICS[-1] + 0.5), start_mm, window_mm)
+    found = _demodulated(grid, HARMONICS, start_mm, window_mm)
+    between = _demodulated(grid, np.append(HARMONICS - 0.5, HARMONICS[-1] + 0.5), start_mm, window_mm)
     power = np.stack([_blurred(np.abs(part) ** 2, _WIDE_MM) for part in between])
     noise = np.maximum((power[1:] + power[:-1]) / 2, 1e-12)
     clear = np.median(noise, axis=(1, 2), keepdims=True)
     pattern = (found / (noise + clear)).sum((1, 2), keepdims=True) / (1 / (noise + clear)).sum((1, 2), keepdims=True)
     matched = np.conj(pattern) * found / noise
-    turns = np.exp(2j * np.pi / GRID_MM * _HARMONICS[:, None] * _SHIFTS_MM).astype(np.complex64)
+    turns = np.exp(2j * np.pi / GRID_MM * HARMONICS[:, None] * _SHIFTS_MM).astype(np.complex64)
     fit = np.einsum("hrc,hs->src", matched, turns).real
     fit /= np.sqrt((np.abs(pattern) ** 2 / noise).sum(0) / 2)
+    # lines 1 mm apart that are all alike fit again a millimetre further: the nearer place is the right one
+    fit *= (1.0 - _FARTHER * (_SHIFTS_MM / _SHIFTS_MM[-1]) ** 2).astype(np.float32)[:, None, None]
     best = fit.argmax(0)
     sure = np.take_along_axis(fit, best[None], 0)[0]
     trust = np.clip((sure - _SEEN) / _SEEN, 0.0, 1.0) * ((best > 0) & (best < len(_SHIFTS_MM) - 1))

@@ -1,0 +1,99 @@
+"""The scale of a page: that of the printed grid where there is one, else that of rows of the standard length."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .geometry_ecgscan import PageGeometry
+from .refining_ecgscan import Box, refine_geometry
+from .stretching_ecgscan import GRID_CLEAR, stretch_to_grid
+from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
+
+# as far as rows are measured before their ends are read, and with a pulse taken for their start
+_STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
+_USUAL_CLEAR = 0.5  # share of another scale's clearness that is enough for the standard one
+_SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
+
+
+@dataclass
+class _OnGrid:
+    """A page with its printed grid's lines 5 mm apart, and how clear they are then."""
+
+    geometry: PageGeometry
+    strips: list[FoundStrip]
+    clear: float
+    square: bool
+
+    def is_standard(self, within_mm: float) -> bool:
+        return abs(_row_length(self.strips) - STANDARD_ROW_MM) < within_mm
+
+
+def settle_on_grid(
+    image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+) -> tuple[PageGeometry, list[FoundStrip]] | None:
+    """Geometry and strips in true millimetres as the printed grid shows them; None where no grid is clear.
+
+    Args:
+        image: (H, W, 3) uint8 that `geometry` maps to.
+        geometry: good to 30 per cent, or scaled so that rows of the standard length would make it so.
+    """
+    own = _on_grid(image, geometry, strips)
+    best = own
+    if not (own.clear > GRID_CLEAR and own.square and own.is_standard(_STANDARD_WITHIN_MM)):
+        # a grid fits at several scales: that of the standard length comes first
+        other = _on_grid(image, *standard_width(geometry, strips))
+        usual = other.is_standard(_STANDARD_NEAR_MM) and other.clear > _USUAL_CLEAR * own.clear
+        best = other if usual or other.clear > own.clear else own
+    if best.clear <= GRID_CLEAR:
+        return None
+    refined = refine_geometry(image, best.geometry, _strips_box(best.strips))
+    return refined, _carried(best.strips, best.geometry, refined)
+
+
+def standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Scale a page so that its rows have the standard length, where that is possible at all."""
+    ratio = STANDARD_ROW_MM / _row_length(strips)
+    if not 0.45 < ratio < 2.2:
+        return geometry, strips
+    scaled = replace(geometry, paper=geometry.paper * ratio)
+    return scaled, _carried(strips, geometry, scaled)
+
+
+def _on_grid(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> _OnGrid:
+    """Geometry and strips moved onto the printed grid, where there is one."""
+    stretched, clear = stretch_to_grid(image, geometry, _strips_box(strips))
+    moved = _carried(strips, geometry, stretched)
+    grown = np.log(_spans(moved) / _spans(strips))
+    return _OnGrid(stretched, moved, clear, abs(grown[0] - grown[1]) < _SQUARE)
+
+
+def _carried(strips: list[FoundStrip], old: PageGeometry, new: PageGeometry) -> list[FoundStrip]:
+    """The strips at the same places of the picture in another geometry of it."""
+    ends = np.array([[at, strip.baseline_mm] for strip in strips for at in (strip.start_mm, strip.end_mm)])
+    places = new.paper_at(old.cells_of(ends)).reshape(len(strips), 2, 2)
+    return [
+        replace(strip, start_mm=float(start), end_mm=float(end), baseline_mm=float(rows.mean()))
+        for strip, (start, end), rows in zip(strips, places[..., 0], places[..., 1], strict=True)
+    ]
+
+
+def _spans(strips: list[FoundStrip]) -> np.ndarray:
+    """(2,) extent (mm) of the strips along and across; 1 across where there is one row."""
+    rows = [strip.baseline_mm for strip in strips]
+    return np.array([_row_length(strips), max(rows) - min(rows) or 1.0])
+
+
+def _row_length(strips: list[FoundStrip]) -> float:
+    """Length (mm) of the rows."""
+    return max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
+
+
+def _strips_box(strips: list[FoundStrip]) -> Box:
+    """Left, top, right and bottom (mm) of the part of the page that holds the strips and their waves."""
+    rows = [strip.baseline_mm for strip in strips]
+    return (
+        min(strip.start_mm for strip in strips) - 12.0,
+        min(rows) - 16.0,
+        max(strip.end_mm for strip in strips) + 8.0,
+        max(rows) + 14.0,
+    )
