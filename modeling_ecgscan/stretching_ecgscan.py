@@ -18,7 +18,7 @@ _PART_MM, _BAND_MM = 60, 40  # parts of the page, along and across
 _LOG_STEP = 0.004
 _LOG_SCALES = np.arange(-100, 101) * _LOG_STEP
 _PASSES = 3
-_GAIN = 0.4  # by which a stretch must be clearer than none
+_GAIN_SHARE, _GAIN = 1.25, 0.4  # times and by how much a stretch must be clearer than none
 _ALIGNED = 0.9  # share of what the parts could show one by one, from which no stretch is sought
 _PRICE, _USUAL = 0.25, 0.08  # of a stretch, and how large a usual one is (in logarithms of the scale)
 # first coarse, then around what was found: scale in the middle, and its slopes towards the ends along and across
@@ -54,16 +54,19 @@ def stretch_to_grid(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> t
     Returns:
         The geometry, unchanged where no grid is seen, and a clearness to compare with `GRID_CLEAR`.
     """
-    clear = 0.0
     if geometry.px_per_mm() < LEAST_PX_PER_MM:
-        return geometry, clear
+        return geometry, 0.0
+    before, clear = geometry, -np.inf
     for _ in range(_PASSES):
         grid = flat_darkness(image, geometry, box_mm)
         if grid is None:
-            return geometry, 0.0
-        stretches, scores = zip(*(_sought(_spectra(field)) for field in (grid, grid.T)), strict=True)
-        clear = min(scores)
-        if clear < GRID_CLEAR or not any(stretches):
+            return before, max(clear, 0.0)
+        stretches, scores, shown = zip(*(_sought(_spectra(field)) for field in (grid, grid.T)), strict=True)
+        # what a stretch promises may be another scale's lines: the page itself must show it
+        if min(shown) < clear:
+            return before, clear
+        before, clear = geometry, min(shown)
+        if min(scores) < GRID_CLEAR or not any(stretches):
             break
         paper = geometry.paper.copy()
         for axis, stretch in enumerate(stretches):
@@ -71,7 +74,7 @@ def stretch_to_grid(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> t
                 paper[..., axis] = _stretched(geometry.paper, box_mm, axis, stretch)
         geometry = replace(geometry, paper=paper)
         box_mm = _grown(box_mm, stretches)
-    return geometry, clear
+    return before, clear
 
 
 def _spectra(grid: np.ndarray) -> _Spectra:
@@ -100,12 +103,12 @@ def _spectra(grid: np.ndarray) -> _Spectra:
     return _Spectra(along, across, np.array(clear))
 
 
-def _sought(spectra: _Spectra) -> tuple[_Stretch | None, float]:
-    """The stretch that makes the grid clearest, None where the map is right as it is, and how clear it is then."""
+def _sought(spectra: _Spectra) -> tuple[_Stretch | None, float, float]:
+    """The stretch that makes the grid clearest, None where the map is right as it is; how clear it is then and now."""
     centre = len(_LOG_SCALES) // 2
     as_it_is = float(spectra.clear[:, centre - 1 : centre + 2].mean(0).max())
     if as_it_is > _ALIGNED * spectra.clear.max(1).mean():
-        return None, as_it_is
+        return None, as_it_is, as_it_is
     best, score = _Stretch(), -np.inf
     for middles, slopes in (_COARSE, _FINE):
         around = best
@@ -118,7 +121,8 @@ def _sought(spectra: _Spectra) -> tuple[_Stretch | None, float]:
                 if total.max() > score:
                     best = _Stretch(float(around.middle + middles[total.argmax()]), float(along), float(across))
                     score = float(total.max())
-    return (best, score) if score > as_it_is + _GAIN else (None, max(score, as_it_is))
+    clearer = score > _GAIN_SHARE * as_it_is + _GAIN
+    return best if clearer else None, max(score, as_it_is), as_it_is
 
 
 def _stretched(paper: np.ndarray, box_mm: Box, axis: int, stretch: _Stretch) -> np.ndarray:
