@@ -13,9 +13,9 @@ from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
+from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
-from .refining_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .settling_ecgscan import settle_on_grid, standard_width
 from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .refining_ecgscan import Box, refine_geometry
+from .rasters_ecgscan import Box
+from .refining_ecgscan import refine_geometry
 from .stretching_ecgscan import GRID_CLEAR, stretch_to_grid
 from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
 

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from .geometry_ecgscan import GRID_MM, PageGeometry
-from .refining_ecgscan import HARMONICS, LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, flat_darkness
+from .rasters_ecgscan import HARMONICS, LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, flat_darkness
 
 GRID_CLEAR = 1.5  # sum over the harmonics of the logarithm of their power, above which a grid is there; none: 0.8
 _PART_MM, _BAND_MM = 60, 40  # parts of the page, along and across

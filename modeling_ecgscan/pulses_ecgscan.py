@@ -7,7 +7,7 @@ import numpy as np
 
 from .geometry_ecgscan import PageGeometry
 from .locating_ecgscan import GAINS, SPEEDS
-from .refining_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
+from .rasters_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
 from .strips_ecgscan import FoundStrip
 
 _REACH_MM = 26.0  # a pulse stands this near the ends of the rows
@@ -18,6 +18,7 @@ _CLEAR = 0.55  # share of a pulse's outline that must be ink, less what is ink w
 # ours, chosen on rendered validation pages: 102 gains of 105 are right, 98 where the pulse alone decides
 _PULSE_KNOWS_GAIN = 4.0  # log odds
 _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
+_UNUSUAL_GAIN = 0.9  # probability from which a page without a pulse has another gain than the standard one
 _INK = 0.25  # of full ink, beyond the grid's darkness
 
 
@@ -68,14 +69,18 @@ def settle_gain(page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | 
 
     Args:
         page, strips: probabilities of the gains, in the order of `GAINS`, from the whole page and from its strips.
-        pulse: what was measured beside the rows; a network that is quite sure may still overrule it.
+        pulse: what was measured beside the rows; a network that is quite sure may still overrule it. Without one, a
+            page that leaves doubt has the standard gain.
     """
     evidence = _log(page) + _STRIPS_KNOW_GAIN * _log(strips)
     if pulse is not None:
         evidence[GAINS.index(pulse.gain)] += _PULSE_KNOWS_GAIN
     share = np.exp(evidence - evidence.max())
     share /= share.sum()
-    return GAINS[int(share.argmax())], float(share.max())
+    best = int(share.argmax())
+    if pulse is None and share[best] < _UNUSUAL_GAIN:
+        best = 0
+    return GAINS[best], float(share[best])
 
 
 def settle_speed(page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | None) -> tuple[float, float]:

@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from modeling_ecgscan.flattening_ecgscan import flat_page
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
+from modeling_ecgscan.levelling_ecgscan import level
 from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, find_pulse, settle_gain, settle_speed
 from modeling_ecgscan.refining_ecgscan import refine_geometry
 from modeling_ecgscan.settling_ecgscan import settle_on_grid
@@ -146,6 +148,44 @@ def test_without_a_grid_the_map_stays_as_it_is():
     assert settle_on_grid(page.image, exact, strips) is None
 
 
+def perspective_paper() -> np.ndarray:
+    v, u = np.mgrid[0:60, 0:80].astype(float)
+    depth = 1.0 + 4e-4 * u - 2e-4 * v
+    return np.stack([(3.0 * u + 0.2 * v) / depth + 7.0, (2.9 * v - 0.1 * u) / depth - 3.0], -1)
+
+
+def test_a_flat_page_holds_its_plane_where_its_map_was_wrong_beside_the_grid():
+    paper, seen = perspective_paper(), np.ones((60, 80, 2))
+    seen[:, :12] = 0.0
+    wrong = paper + np.random.default_rng(0).normal(0, 0.01, paper.shape)
+    wrong[:, :12, 0] += 0.7
+    plane = flat_page(wrong, seen)
+    assert plane is not None
+    assert np.abs(plane - paper).max() < 0.02
+
+
+def test_a_bent_page_has_no_plane():
+    paper = perspective_paper()
+    paper[..., 1] += 0.4 * np.sin(np.arange(80) / 12.0)
+    assert flat_page(paper, np.ones((60, 80, 2))) is None
+
+
+def test_lines_that_are_all_alike_come_into_phase_across_a_tilted_and_bent_page():
+    box = (0.0, 0.0, 200.0, 120.0)
+    y, x = (np.mgrid[0:600, 0:1000] + 0.5) / 5
+    along, across = x / 100 - 1, y / 60 - 1
+    ahead = 0.4 * along + 1.5 * across + 0.35 * along * across
+    grid = np.cos(2 * np.pi * (x - ahead)) ** 9 + np.cos(2 * np.pi * y) ** 9
+    v, u = np.mgrid[0:31, 0:51] * 4.0
+    geometry = PageGeometry(np.stack([u, v], -1), np.ones((31, 51)), 0.0, np.eye(2, 3))
+    levelled = level(grid.astype(np.float32), geometry, box)
+    assert levelled is not None
+    along, across = u / 100 - 1, v / 60 - 1
+    moved = levelled.paper - geometry.paper + np.stack([0.4 * along + 1.5 * across + 0.35 * along * across, 0 * u], -1)
+    assert np.abs(moved - moved.mean((0, 1))).max() < 0.12
+    assert level((np.cos(2 * np.pi * x) + np.cos(2 * np.pi * y)).astype(np.float32), geometry, box) is None
+
+
 def test_strips_stay_at_their_places_of_the_picture_when_the_map_moves():
     page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
     wide = replace(exact, paper=exact.paper * 1.07)
@@ -175,8 +215,10 @@ def pulse_drawn(page: Page) -> bool:
 
 def test_gain_and_speed_follow_the_page_then_its_strips_and_a_pulse_unless_the_page_is_sure():
     usual, unsure, sure = np.array([0.9, 0.05, 0.05]), np.array([0.4, 0.4, 0.2]), np.array([0.01, 0.98, 0.01])
+    likely = np.array([0.2, 0.8, 0.0])
     assert settle_gain(usual, unsure, None)[0] == 10.0
     assert settle_gain(sure, usual, None)[0] == 5.0
+    assert settle_gain(likely, unsure, None) == (10.0, pytest.approx(0.2, abs=0.01))
     assert settle_gain(unsure, usual, CalibrationPulse(20.0, -1.0, 0.9))[0] == 20.0
     assert settle_gain(sure, unsure, CalibrationPulse(20.0, -1.0, 0.9))[0] == 5.0
     even, fast = np.array([0.5, 0.5]), np.array([0.01, 0.99])

@@ -8,10 +8,10 @@ import torch
 
 from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
+from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import BIN_MM, HEIGHT_BINS, TILE_PX_PER_MM_X, StripReading, bin_heights_mm
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
-from modeling_ecgscan.refining_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, strip_times
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, turned_view
