@@ -144,9 +144,9 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
 
     Returns:
         tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others.
-        height: (448,) float32 millimetres above the tile's middle row.
+        height: (448,) float32 millimetres above the tile's middle row; along the tile's edge where the trace leaves it.
         presence: (448,) float32 1 where the strip is printed, weight: (448,) 0 outside the picture.
-        readable: (448,) float32 1 where the height is known and inside the tile.
+        readable: (448,) float32 1 where the height is known.
         scale: (2,) int64 speed class and gain class, -1 in a tile of twice the height.
     """
     strip = page.strips[index]
@@ -177,13 +177,16 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
         if row != strip.row and abs(offset) < 35:
             tile[..., 4] += np.exp(-0.5 * ((rows_mm - offset) / 1.0) ** 2)[:, None]
     truth = _trace_truth(page, index, x_mm, origin, turn, px_per_mm)
-    known = np.isfinite(truth) & (np.abs(truth) * px_per_mm[1] < TILE_SHAPE[0] / 2 - 2)
+    known = np.isfinite(truth)
+    reach = (TILE_SHAPE[0] / 2 - 2) / px_per_mm[1]
     middle = outside[TILE_SHAPE[0] // 2 - 24 : TILE_SHAPE[0] // 2 + 24].mean(0) > 0.5
     presence = (x_mm >= strip.x_mm) & (x_mm <= strip.x_mm + strip.width_mm)
     return {
         "tile": tile,
         # in tile units: pixels at the nominal scale
-        "height": np.where(known, truth * px_per_mm[1] / TILE_PX_PER_MM[1], 0).astype(np.float32),
+        "height": (np.where(known, np.clip(truth, -reach, reach), 0) * px_per_mm[1] / TILE_PX_PER_MM[1]).astype(
+            np.float32
+        ),
         "presence": presence.astype(np.float32),
         "weight": (~middle).astype(np.float32),
         "readable": (known & presence & ~middle).astype(np.float32),

@@ -12,14 +12,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
-from accelerate import Accelerator, debug_launcher
+from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
+from contrast_on_two_processes import contrast, contrastive_case
 
 from hub_scripts.training_loop import StageArguments, Task, optimizer_for, rate_at, run
 from hub_scripts.training_signal_text import macro_auroc, recall_at, stage
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
-from modeling_ecgscan.losses_ecgscan import gather_with_gradient, pairwise_loss, volume_loss
 from modeling_ecgscan.modeling_ecgscan import ECGScanModel
 from processing.feature_extraction_ecgscan import ECGScanFeatureExtractor
 from processing.tokenization_ecgscan import train_tokenizer
@@ -147,40 +146,18 @@ def test_recall_counts_equal_texts_as_found():
     assert recall_at(similarity, ["a", "a", "b"], 1) == pytest.approx(1 / 3)
 
 
-def contrast(embeddings: torch.Tensor, weight: torch.Tensor, gather) -> torch.Tensor:
-    image, signal, text = (gather(F.normalize(part @ weight, dim=-1)) for part in embeddings)
-    scale = torch.tensor(5.0)
-    return pairwise_loss(image, signal, scale) + volume_loss(image, signal, text, scale)
-
-
-def on_two_processes(folder: str) -> None:
-    """Each process sees half of the batch; the averaged gradient is that of the whole batch."""
-    import torch.distributed as dist
-
-    accelerator = Accelerator(cpu=True)
-    assert accelerator.num_processes == 2
-    embeddings, weight = contrastive_case()
-    rank = accelerator.process_index
-    own = embeddings[:, 3 * rank : 3 * rank + 3]
-    loss = contrast(own, weight, gather_with_gradient)
-    loss.backward()
-    dist.all_reduce(weight.grad)
-    torch.save({"loss": loss.detach(), "grad": weight.grad / 2}, f"{folder}/{rank}.pt")
-
-
-def contrastive_case() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(3, 6, 8, generator=generator), torch.randn(8, 4, generator=generator).requires_grad_()
-
-
 @pytest.mark.slow
-def test_two_processes_give_the_loss_and_gradient_of_one(tmp_path):
+def test_two_processes_give_the_loss_and_gradient_of_one(repository, tmp_path):
     embeddings, weight = contrastive_case()
-    loss = contrast(embeddings, weight, gather_with_gradient)
+    loss = contrast(embeddings, weight)
     loss.backward()
-    debug_launcher(on_two_processes, args=(str(tmp_path),), num_processes=2)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    script = Path(__file__).with_name("contrast_on_two_processes.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(repository)}
+    subprocess.run([*launch, script, tmp_path], cwd=repository, env=environment, check=True, timeout=300)
     for rank in range(2):
         found = torch.load(tmp_path / f"{rank}.pt")
+        assert found["processes"] == 2
         assert torch.allclose(found["loss"], loss.detach(), atol=1e-6)
         assert torch.allclose(found["grad"], weight.grad, atol=1e-6)
 
