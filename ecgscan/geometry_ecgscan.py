@@ -11,6 +11,10 @@ CELL_PX = 4  # picture pixels per cell of the locator's maps
 _NEAR_CELLS = 11  # a neighbourhood over which the slope of the phase is measured
 # of the correction that spreads: passes, price of bending and of leaning, share of the picture it must start from
 _SPREADS, _CORRECTION_BENDS, _CORRECTION_LEANS, _LEAST_HELD = 15, 3e-3, 1e-4, 0.03
+# spacings of the nodes, as shares of the usual one, that are tried where a share of a clear grid is missed, that is by
+# so many turns; a finer one must miss clearly less
+_FINER, _CLEAR_GRID, _MISSED, _FOLLOWED, _CLEARLY = (2 / 3, 1 / 2, 3 / 8), 0.6, 0.02, 0.12, 0.7
+_CREASE_CELLS = (8.0, 5.0)
 _GRID_SEEN = 0.5  # amplitude that a quarter of the cells must reach to count as showing the grid
 
 
@@ -159,6 +163,44 @@ def _pull(
     return surface, _wrap(phase - surface)
 
 
+def _unwrapped_finely(
+    phase: np.ndarray, amplitude: np.ndarray, slope: np.ndarray, slope_weight: np.ndarray, spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `unwrap`, with nodes as near to one another as the creases of the page need."""
+    surface, residual = unwrap(phase, amplitude, slope, slope_weight, spacing)
+    missed = _missed(residual, amplitude)
+    clear = (amplitude**2).sum() > _CLEAR_GRID * amplitude.sum()
+    for share in _FINER if clear and missed > _MISSED else ():
+        other, _ = unwrap(phase, amplitude, slope, slope_weight, share * spacing)
+        other = _creased(other, phase, amplitude**2)
+        off = _wrap(phase - other)
+        if _missed(off, amplitude) < _CLEARLY * missed:
+            surface, residual, missed = other, off, _missed(off, amplitude)
+    return surface, residual
+
+
+def _missed(residual: np.ndarray, amplitude: np.ndarray) -> float:
+    """Share of the grid that the map does not follow."""
+    return float((amplitude**2 * (np.abs(residual) > _FOLLOWED)).sum() / max((amplitude**2).sum(), 1e-6))
+
+
+def _creased(surface: np.ndarray, phase: np.ndarray, strong: np.ndarray) -> np.ndarray:
+    """The map moved where the cells of a neighbourhood agree that it is off: creases are sharper than the nodes."""
+    for width in _CREASE_CELLS:
+        turned = strong * np.exp(2j * np.pi * (phase - surface))
+        mean = _smoothed(turned.real, width) + 1j * _smoothed(turned.imag, width)
+        size = _smoothed(strong, width)
+        agree = np.abs(mean) / np.maximum(size, 1e-6)
+        trust = np.clip(5.0 * (agree - 0.6), 0.0, 1.0) * np.clip((size - 0.12) / 0.15, 0.0, 1.0)
+        off = np.angle(mean) / (2 * np.pi)
+        surface = surface + _smoothed(trust * size * off, width) / (_smoothed(trust * size, width) + 0.02)
+    return surface
+
+
+def _smoothed(values: np.ndarray, width: float) -> np.ndarray:
+    return cv2.GaussianBlur(np.ascontiguousarray(values, np.float32), (0, 0), width)
+
+
 def _spread(fine: _SplineFit, start: np.ndarray, phase: np.ndarray, strong: np.ndarray) -> np.ndarray:
     """The map corrected from the part of the page where it follows the phase outwards, so that no turn is lost.
 
@@ -292,7 +334,8 @@ def fit_geometry(
         phase = np.arctan2(sine, cosine) / (2 * np.pi)
         slope = jacobian[2 * axis : 2 * axis + 2] * per_cell
         nodes = spacing if np.percentile(amplitude, 75) > _GRID_SEEN else blind_spacing
-        surface, residual = unwrap(phase, amplitude, slope, 0.05 + paper, nodes)
+        follow = _unwrapped_finely if nodes == spacing else unwrap
+        surface, residual = follow(phase, amplitude, slope, 0.05 + paper, nodes)
         maps.append(surface * GRID_MM)
         residuals.append(np.abs(residual)[amplitude > 0.5] * GRID_MM)
         amplitudes.append(amplitude)

@@ -12,6 +12,7 @@ _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.25  # columns of a tile are not independent witnesses
 _IRREGULAR_MM = 0.3
 _PULL = 8.0  # price of a column that does not stand at the regular place, per square millimetre
+_LENGTH_MM, _LENGTH_PRICE = 0.15, 12.0
 _SHORTEST_MM = 5.0
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 _WITNESSES = 8.0  # a short strip's worth of independent moments
@@ -26,14 +27,16 @@ def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets
         step = -step
     cumulative = np.concatenate([[0.0], np.cumsum(step)])
     pixel = np.interp(expected + offsets, columns.x_mm, np.arange(len(columns.x_mm)), left=0, right=len(columns.x_mm))
-    # evidence for an edge at s is the sum of what lies behind it minus what lies before it
+    # an edge lies between two columns: evidence for it is the sum of what lies behind it minus what lies before it
+    pixel = np.clip(pixel + 0.5, 0, len(columns.x_mm))
     return cumulative[-1] - 2 * np.interp(pixel, np.arange(len(cumulative)), cumulative)
 
 
 def _curve(members: list[tuple[StripColumns, float]], rising: bool) -> np.ndarray:
     """Evidence, over `_OFFSETS_MM`, for the edge that some strips share."""
     total = np.sum([_edge_evidence(columns, expected, rising, _OFFSETS_MM) for columns, expected in members], axis=0)
-    return _EVIDENCE * total - 0.04 * _OFFSETS_MM**2
+    # strips err together, where a pulse or a name stands at their edge
+    return _EVIDENCE * total / np.sqrt(len(members)) - 0.04 * _OFFSETS_MM**2
 
 
 def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray]) -> np.ndarray:
@@ -64,11 +67,16 @@ def _spacing_cost(spacing: float, columns: int) -> float:
     return min(0.5 * ((spacing - STANDARD_ROW_MM / columns) / 0.3) ** 2, 6.0)
 
 
+def _length_cost(length: np.ndarray) -> np.ndarray:
+    """Price of rows that are not of the standard length."""
+    return np.minimum(0.5 * ((length - STANDARD_ROW_MM) / _LENGTH_MM) ** 2, _LENGTH_PRICE)
+
+
 def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
     """Strips with their starts and ends moved to where the reader sees them begin and end.
 
     Strips that begin at the same place begin together: their evidence is added, so that a row without a
-    mark follows those that have one.
+    mark follows those that have one. Rows of nearly the standard length have it.
     """
 
     def groups(edge: Callable[[FoundStrip], float]) -> list[list[int]]:
@@ -81,14 +89,19 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
         return found
 
     moved = list(strips)
-    starts = groups(lambda strip: strip.start_mm)
+    starts, ends = groups(lambda strip: strip.start_mm), groups(lambda strip: strip.end_mm)
     nominal = np.array([np.median([strips[k].start_mm for k in group]) for group in starts])
     curves = [_curve([(columns[k], strips[k].start_mm) for k in group], rising=True) for group in starts]
-    for group, offset in zip(starts, _regular_offsets(nominal, curves), strict=True):
+    closing = [_curve([(columns[k], strips[k].end_mm) for k in group], rising=False) for group in ends]
+    lengths = np.median([strips[k].end_mm for k in ends[-1]]) - nominal[0] + _OFFSETS_MM
+    both = closing[-1] - _length_cost(lengths - _OFFSETS_MM[:, None])
+    curves[0] = curves[0] + both.max(axis=1)
+    offsets = _regular_offsets(nominal, curves)
+    closing[-1] = closing[-1] - _length_cost(lengths - offsets[0])
+    for group, offset in zip(starts, offsets, strict=True):
         for k in group:
             moved[k] = replace(moved[k], start_mm=strips[k].start_mm + float(offset))
-    for group in groups(lambda strip: strip.end_mm):
-        curve = _curve([(columns[k], strips[k].end_mm) for k in group], rising=False)
+    for group, curve in zip(ends, closing, strict=True):
         for k in group:
             end = strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))])
             moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))

@@ -128,6 +128,25 @@ def test_edges_move_to_where_the_trace_begins_and_a_silent_row_follows_the_other
     assert [strip.end_mm for strip in moved] == pytest.approx([64.0] * 3, abs=0.2)
 
 
+def test_edges_found_are_right_on_average_and_not_half_a_column_late():
+    x = np.arange(-10, 90, 1 / 6)
+    errors = []
+    for start in np.linspace(1.0, 2.0, 41):
+        strips = [FoundStrip("I", 0, 0, 0.0, 62.5, 0.0)]
+        moved = refine_edges(strips, [columns_of(x, np.zeros_like(x), (x >= start) & (x <= start + 61.7))])
+        errors.append((moved[0].start_mm - start, moved[0].end_mm - start - 61.7))
+    assert np.abs(np.mean(errors, axis=0)).max() < 0.03
+
+
+def test_rows_of_nearly_the_standard_length_have_it_where_one_of_their_ends_is_in_doubt():
+    x = np.arange(-20, 280, 1 / 6)
+    strips = [FoundStrip("II", 0, 0, 1.5, 251.0, 0.0)]
+    seen = columns_of(x, np.zeros_like(x), (x > 0.0) & (x < 250.0))
+    doubtful = replace(seen, presence=np.where((x > -1.0) & (x < 3.0), 0.5, seen.presence))
+    moved = refine_edges(strips, [doubtful])[0]
+    assert (moved.start_mm, moved.end_mm) == pytest.approx((0.0, 250.0), abs=0.15)
+
+
 def test_a_rhythm_strip_takes_the_name_of_the_lead_that_it_repeats():
     x = np.arange(0, 260, 1 / 6)
     rng = np.random.default_rng(0)
