@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
+_QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start, for the regular time to hold
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
 
 
@@ -33,14 +34,30 @@ def nothing_read(reason: str, quality: float) -> "ECGReading":
 def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tuple[float, float]]:
     """When each strip was recorded, in seconds from the first moment on the page."""
     first = min(strip.start_mm for strip in strips)
+    regular = _column_seconds(strips, speed)
     times = []
     for strip in strips:
         start = 0.0 if columns == "simultaneous" else (strip.start_mm - first) / speed
-        # columns start at multiples of a quarter second on every machine we know
-        snapped = round(start * 4) / 4
-        start = snapped if abs(start - snapped) < 0.06 else start
+        if columns == "sequential" and regular and abs(start - strip.column * regular) < _NEAR_S:
+            start = strip.column * regular
         times.append((start, start + (strip.end_mm - strip.start_mm) / speed))
     return times
+
+
+def _column_seconds(strips: list[FoundStrip], speed: float) -> float | None:
+    """Time from one column's start to the next, None where it is not a multiple of a quarter second.
+
+    That it is on every machine we know; a part of a page, or a page shrunk to another length, may differ.
+    """
+    starts: dict[int, list[float]] = {}
+    for strip in strips:
+        starts.setdefault(strip.column, []).append(strip.start_mm)
+    last = max(starts)
+    if last == 0 or 0 not in starts:
+        return None
+    seconds = float(np.median(starts[last]) - np.median(starts[0])) / last / speed
+    usual = round(seconds * 4) / 4
+    return usual if usual > 0 and abs(seconds - usual) < _QUARTER_S else None
 
 
 def column_confidence(columns: "StripColumns") -> np.ndarray:

@@ -180,6 +180,11 @@ def test_columns_follow_in_time_or_start_together():
     assert strip_times(strips, 50.0, "sequential")[1][0] == pytest.approx(1.25)
 
 
+def test_columns_of_an_odd_length_keep_their_measured_times():
+    strips = [FoundStrip(lead, 0, k, 44.0 * k, 44.0 * (k + 1), 0.0) for k, lead in enumerate(("I", "aVR", "V1", "V4"))]
+    assert [start for start, _ in strip_times(strips, 25.0, "sequential")] == pytest.approx([0.0, 1.76, 3.52, 5.28])
+
+
 def test_lead_law_residual_ignores_baselines_and_sees_a_wrong_lead():
     recording = simulate(1)
     signal = recording.signal.copy()
