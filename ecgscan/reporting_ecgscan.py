@@ -1,6 +1,7 @@
 """From columns read along strips to a reading: millivolts on a time axis, confidence, quality and reasons."""
 
 from dataclasses import replace
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,30 +35,35 @@ def nothing_read(reason: str, quality: float) -> "ECGReading":
 def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tuple[float, float]]:
     """When each strip was recorded, in seconds from the first moment on the page."""
     first = min(strip.start_mm for strip in strips)
-    regular = _column_seconds(strips, speed)
     times = []
     for strip in strips:
         start = 0.0 if columns == "simultaneous" else (strip.start_mm - first) / speed
-        if columns == "sequential" and regular and abs(start - strip.column * regular) < _NEAR_S:
-            start = strip.column * regular
         times.append((start, start + (strip.end_mm - strip.start_mm) / speed))
     return times
 
 
-def _column_seconds(strips: list[FoundStrip], speed: float) -> float | None:
-    """Time from one column's start to the next, None where it is not a multiple of a quarter second.
+def regular_columns(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
+    """Strips whose columns begin at multiples of a quarter second, where all columns together show that they do.
 
-    That it is on every machine we know; a part of a page, or a page shrunk to another length, may differ.
+    So it is on every machine we know; a part of a page, or a page shrunk to another length, may differ.
     """
     starts: dict[int, list[float]] = {}
     for strip in strips:
         starts.setdefault(strip.column, []).append(strip.start_mm)
-    last = max(starts)
-    if last == 0 or 0 not in starts:
-        return None
-    seconds = float(np.median(starts[last]) - np.median(starts[0])) / last / speed
+    if len(starts) < 2:
+        return strips
+    middles = {column: float(np.median(places)) for column, places in starts.items()}
+    spacings = [(middles[b] - middles[a]) / (b - a) for a, b in combinations(sorted(middles), 2)]
+    seconds = float(np.median(spacings)) / speed
     usual = round(seconds * 4) / 4
-    return usual if usual > 0 and abs(seconds - usual) < _QUARTER_S else None
+    if usual == 0 or abs(seconds - usual) > _QUARTER_S:
+        return strips
+    first = float(np.median([middle - column * usual * speed for column, middle in middles.items()]))
+    places = [first + strip.column * usual * speed for strip in strips]
+    return [
+        replace(strip, start_mm=place) if abs(strip.start_mm - place) < _NEAR_S * speed else strip
+        for strip, place in zip(strips, places, strict=True)
+    ]
 
 
 def column_confidence(columns: "StripColumns") -> np.ndarray:
@@ -171,6 +177,7 @@ def report(
     """
     from .image_ecgscan import ECGReading
 
+    strips = regular_columns(strips, speed[0])
     times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))

@@ -12,7 +12,7 @@ from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import BIN_MM, HEIGHT_BINS, TILE_PX_PER_MM_X, StripReading, bin_heights_mm
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
-from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, strip_times
+from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, regular_columns, strip_times
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, turned_view
 from processing import page_targets
@@ -173,16 +173,27 @@ def test_a_row_found_too_low_is_moved_to_where_its_traces_rest():
     assert np.median(levelled[0].height_mm) == pytest.approx(0.4)
 
 
+def four_columns(starts: list[float]) -> list[FoundStrip]:
+    leads = ("I", "aVR", "V1", "V4")
+    return [FoundStrip(lead, 0, k, x, x + 44.0, 0.0) for k, (lead, x) in enumerate(zip(leads, starts, strict=True))]
+
+
 def test_columns_follow_in_time_or_start_together():
-    strips = [FoundStrip("I", 0, 0, 20.0, 82.5, 0.0), FoundStrip("aVR", 0, 1, 82.6, 145.0, 0.0)]
-    assert strip_times(strips, 25.0, "sequential")[1][0] == pytest.approx(2.5)
+    strips = [FoundStrip("I", 0, 0, 20.0, 82.5, 0.0), FoundStrip("aVR", 0, 1, 82.5, 145.0, 0.0)]
+    assert strip_times(strips, 25.0, "sequential")[1] == pytest.approx((2.5, 5.0))
     assert strip_times(strips, 25.0, "simultaneous")[1][0] == 0.0
     assert strip_times(strips, 50.0, "sequential")[1][0] == pytest.approx(1.25)
 
 
-def test_columns_of_an_odd_length_keep_their_measured_times():
-    strips = [FoundStrip(lead, 0, k, 44.0 * k, 44.0 * (k + 1), 0.0) for k, lead in enumerate(("I", "aVR", "V1", "V4"))]
-    assert [start for start, _ in strip_times(strips, 25.0, "sequential")] == pytest.approx([0.0, 1.76, 3.52, 5.28])
+def test_columns_a_quarter_second_or_its_multiple_apart_are_so_exactly_though_one_was_found_early():
+    strips = regular_columns(four_columns([19.3, 82.6, 145.0, 207.4]), 25.0)
+    assert np.diff([strip.start_mm for strip in strips]) == pytest.approx([62.5] * 3)
+    assert strips[0].start_mm == pytest.approx(20.0, abs=0.11)
+
+
+def test_columns_of_an_odd_length_keep_their_measured_places():
+    strips = four_columns([0.0, 44.0, 88.1, 132.0])
+    assert regular_columns(strips, 25.0) == strips
 
 
 def test_lead_law_residual_ignores_baselines_and_sees_a_wrong_lead():
