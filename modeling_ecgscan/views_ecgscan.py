@@ -9,6 +9,7 @@ WHOLE = (384, 384)
 CLOSE_UP = (576, 768)
 _FINEST_PX_PER_MM = 3.4  # no finer close-up is ever taken
 _MARGIN_MM = 22.0
+_STRAY = 2.0  # per cent at either end that may lie elsewhere
 _EXTENT_MM = (150.0, 320.0)  # shortest and longest side of what is printed
 
 
@@ -66,6 +67,9 @@ def close_up_view(
     """
     baseline = sigmoid(maps[LOCATE_CHANNELS["baseline"]][0])
     on = np.maximum(1.0 - softmax(maps[LOCATE_CHANNELS["lead"]])[0], baseline) > 0.4
+    # what looks like a trace beside the paper is the table's grain, unless all of it is beside the paper
+    held = on & (sigmoid(maps[LOCATE_CHANNELS["paper"]][0]) > 0.5)
+    on = held if 2 * held.sum() > on.sum() else on
     if on.sum() < 20:
         return None
     ux, uy, vx, vy = (slope[on] for slope in maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE)
@@ -75,7 +79,7 @@ def close_up_view(
     angle = _row_angle(points, baseline[on], guess)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     along = points @ turn.T
-    low, high = np.percentile(along, 0.5, axis=0), np.percentile(along, 99.5, axis=0)
+    low, high = np.percentile(along, (_STRAY, 100.0 - _STRAY), axis=0)
     # slopes that contradict one another cancel out: the strips' extent says what is possible
     longest = max(float((high - low).max()), 8.0)
     mm_per_px = float(
