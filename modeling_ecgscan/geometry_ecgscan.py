@@ -220,7 +220,7 @@ def _spread(fine: _SplineFit, start: np.ndarray, phase: np.ndarray, strong: np.n
         # the part held before goes on growing; at first it is the one that shows most of the grid
         worth = strong * held if (near & held).any() else strong
         shares = np.bincount(parts.ravel(), worth.ravel(), count)[1:]
-        held = parts == 1 + int(shares.argmax()) if count > 1 else held & False
+        held = parts == 1 + int(shares.argmax()) if count > 1 else np.zeros_like(held)
         if held.mean() < _LEAST_HELD:
             return start
         residual = _wrap(phase - surface)

@@ -6,18 +6,28 @@ import numpy as np
 import pytest
 import torch
 
+from hub_scripts.training_pages import crowding
 from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
-from modeling_ecgscan.reading_ecgscan import BIN_MM, HEIGHT_BINS, TILE_PX_PER_MM_X, StripReading, bin_heights_mm
+from modeling_ecgscan.reading_ecgscan import (
+    BIN_MM,
+    HEIGHT_BINS,
+    TILE_HEIGHT,
+    TILE_PX_PER_MM_X,
+    TILE_PX_PER_MM_Y,
+    StripReading,
+    bin_heights_mm,
+)
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
 from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, regular_columns, strip_times
+from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, turned_view
 from processing import page_targets
 from processing.leads import limb_leads_from
-from processing.renderer import render
+from processing.renderer import Page, render
 from processing.simulator import simulate
 
 
@@ -273,3 +283,28 @@ def test_pieces_to_name_leads_on_have_the_scale_of_the_raster_and_ink_where_a_na
             assert around.min() < np.median(piece["picture"]) - 60
             named += 1
     assert named > 5
+
+
+def page_of_level_leads(millivolts: dict[str, float]) -> Page:
+    recording = simulate(1)
+    signal = np.zeros_like(recording.signal)
+    for lead, level in millivolts.items():
+        signal[MODEL_LEADS.index(lead)] = level
+    return render(replace(recording, signal=signal), seed=5, layout="12x1", condition="clean", speed=25.0, gain=10.0)
+
+
+def test_a_trace_that_leaves_its_tile_is_taught_to_run_along_the_edge():
+    page = page_of_level_leads({"V1": 6.0})
+    index = [strip.lead for strip in page.strips].index("V1")
+    for seed in range(6):
+        tile = page_targets.reading_tile(page, index, np.random.default_rng(seed))
+        on = tile["readable"] > 0
+        assert on.any()
+        assert tile["height"][on] == pytest.approx((TILE_HEIGHT / 2 - 2) / TILE_PX_PER_MM_Y, abs=0.5)
+
+
+def test_strips_are_crowded_where_another_trace_comes_near():
+    rows = page_of_level_leads({}).style.baselines_mm
+    crowded = crowding(page_of_level_leads({"V6": (rows[11] - rows[10]) / 10.0}))
+    assert crowded[:10] == pytest.approx([0.0] * 10)
+    assert crowded[10:] == pytest.approx([1.0, 1.0], abs=0.02)
