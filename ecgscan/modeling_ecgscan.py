@@ -12,7 +12,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_ecgscan import ECGScanConfig
-from .image_ecgscan import ECGReading, ECGScanImageReader
+from .image_ecgscan import ECGScanImageReader
 from .layers_ecgscan import ECGScanLayer
 from .losses_ecgscan import (
     equal_rows,
@@ -23,6 +23,7 @@ from .losses_ecgscan import (
     soft_lead_loss,
     volume_loss,
 )
+from .readings_ecgscan import ECGReading
 from .signal_ecgscan import LIMB_FROM_I_II, ECGScanSignalModel
 from .text_ecgscan import ECGScanTextModel, text_keys
 from .vit_ecgscan import ECGScanViTModel

@@ -1,7 +1,7 @@
 """The image tower that reads: locate, rectify, read; one `ECGReading` per page."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
+from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
+from .reporting_ecgscan import nothing_read, report
 from .settling_ecgscan import settle_on_grid, standard_width
-from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
     WHOLE,
@@ -31,7 +33,6 @@ from .views_ecgscan import (
     whole_view,
 )
 
-SAMPLING_RATE = 500
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 # cells between nodes of the page's map, where a grid is seen and where it is not
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
@@ -42,61 +43,6 @@ _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
-
-
-@dataclass
-class ECGReading:
-    """What was read from one page.
-
-    Attributes:
-        status: "read", "partial" or "no_ecg"; `reason` says why it is not "read".
-        signal: (12, samples) float32 millivolts at 500 Hz in standard lead order, NaN where nothing is printed.
-        confidence: (12, samples) float32, 0 to 1, 0 where nothing is printed.
-        completed: (12, 5000) float32 millivolts, printed parts as read and the rest inferred, or None.
-        layout: `{"name": ..., "rows": [[lead, ...], ...]}`.
-        quality: probability that the reading reaches 10 dB.
-        speed, gain: value and whether it was "read" or "assumed".
-        columns: "sequential" or "simultaneous", and its source.
-        strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
-    """
-
-    status: str
-    reason: str | None
-    signal: np.ndarray
-    confidence: np.ndarray
-    layout: dict[str, Any]
-    quality: float
-    speed: tuple[float, str] = (25.0, "assumed")
-    gain: tuple[float, str] = (10.0, "assumed")
-    columns: tuple[str, str] = ("sequential", "assumed")
-    strips: list[dict[str, Any]] = field(default_factory=list)
-    completed: np.ndarray | None = None
-    heart_rate_bpm: float | None = None
-    lead_law_residual_uv: float | None = None
-    grid_px_per_mm: float | None = None
-    features: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class Located:
-    """Geometry and strips of a page, before reading; `gridded` once printed lines have confirmed its scale."""
-
-    geometry: PageGeometry
-    layout: FoundLayout
-    ecg_probability: float
-    speed_share: np.ndarray
-    gain_share: np.ndarray
-    gridded: bool = False
-
-
-@dataclass
-class Traced:
-    """What was read along the strips of a page, and what it says of paper speed and gain."""
-
-    strips: list[FoundStrip]
-    columns: list[StripColumns]
-    speed_share: np.ndarray
-    gain_share: np.ndarray
 
 
 def _at_reading_scale(image: np.ndarray, geometry: PageGeometry) -> tuple[np.ndarray, PageGeometry]:
@@ -167,8 +113,6 @@ class ECGScanImageReader(nn.Module):
     @torch.no_grad()
     def read_page(self, image: np.ndarray, columns: str = "sequential") -> ECGReading:
         """Read one (height, width, 3) uint8 RGB page."""
-        from .reporting_ecgscan import nothing_read, report
-
         if min(image.shape[:2]) < 48:
             return nothing_read(f"the page is {image.shape[1]} x {image.shape[0]} pixels, too small to read", 0.0)
         located = self.locate(image)
@@ -351,4 +295,4 @@ class ECGScanImageReader(nn.Module):
         return columns, softmax(np.concatenate(speed).mean(0)), softmax(np.concatenate(gain).mean(0))
 
 
-__all__ = ["LEADS", "ECGReading", "ECGScanImageReader", "Located"]
+__all__ = ["ECGScanImageReader"]

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from .readings_ecgscan import ECGReading, Located
+from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
-
-if TYPE_CHECKING:
-    from .image_ecgscan import ECGReading, Located
-    from .rectifying_ecgscan import StripColumns
 
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
@@ -18,10 +16,8 @@ _QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start,
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
 
 
-def nothing_read(reason: str, quality: float) -> "ECGReading":
+def nothing_read(reason: str, quality: float) -> ECGReading:
     """A reading of a page on which nothing could be read."""
-    from .image_ecgscan import ECGReading
-
     return ECGReading(
         status="no_ecg",
         reason=reason,
@@ -66,13 +62,13 @@ def regular_columns(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
     ]
 
 
-def column_confidence(columns: "StripColumns") -> np.ndarray:
+def column_confidence(columns: StripColumns) -> np.ndarray:
     """0 to 1 per column: the trace is there, and its height is sure."""
     return columns.presence * np.exp(-((columns.spread_mm / _SURE_SPREAD_MM) ** 2) / 2)
 
 
 def _place(
-    strip: FoundStrip, columns: "StripColumns", start_s: float, speed: float, gain: float, samples: int
+    strip: FoundStrip, columns: StripColumns, start_s: float, speed: float, gain: float, samples: int
 ) -> tuple[slice, np.ndarray, np.ndarray]:
     """Millivolts and confidence of a strip on the page's 500 Hz time axis."""
     from scipy.interpolate import CubicSpline
@@ -131,9 +127,9 @@ def quality_of(features: dict[str, float], calibration: dict[str, Any]) -> float
 
 
 def _features(
-    located: "Located",
+    located: Located,
     strips: list[FoundStrip],
-    traces: list["StripColumns"],
+    traces: list[StripColumns],
     residual_uv: float | None,
     scale_sure: float,
 ) -> dict[str, float]:
@@ -160,23 +156,21 @@ def _features(
 
 
 def report(
-    located: "Located",
+    located: Located,
     strips: list[FoundStrip],
-    traces: list["StripColumns"],
+    traces: list[StripColumns],
     *,
     speed: tuple[float, float],
     gain: tuple[float, float],
     columns: str,
     calibration: dict[str, Any],
-) -> "ECGReading":
+) -> ECGReading:
     """Put a reading together.
 
     Args:
         speed, gain: mm/s and mm/mV, each with its probability.
         columns: "sequential" or "simultaneous".
     """
-    from .image_ecgscan import ECGReading
-
     strips = regular_columns(strips, speed[0])
     times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
@@ -227,7 +221,7 @@ def report(
 
 
 def _describe(
-    located: "Located", strip: FoundStrip, trace: "StripColumns", time: tuple[float, float], confidence: float
+    located: Located, strip: FoundStrip, trace: StripColumns, time: tuple[float, float], confidence: float
 ) -> dict[str, Any]:
     on = (trace.x_mm >= strip.start_mm) & (trace.x_mm <= strip.end_mm)
     line = np.stack([trace.x_mm[on], strip.baseline_mm - trace.height_mm[on]], axis=1)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modeling_ecgscan.image_ecgscan import ECGReading
+from modeling_ecgscan.readings_ecgscan import ECGReading
 from processing.leads import LEADS
 from processing.renderer import Page
 

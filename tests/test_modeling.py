@@ -21,12 +21,12 @@ from modeling_ecgscan.configuration_ecgscan import (
     ECGScanSignalConfig,
     ECGScanTextConfig,
 )
-from modeling_ecgscan.image_ecgscan import ECGReading
 from modeling_ecgscan.modeling_ecgscan import (
     ECGScanForImageClassification,
     ECGScanForZeroShotImageClassification,
     ECGScanModel,
 )
+from modeling_ecgscan.readings_ecgscan import ECGReading
 from modeling_ecgscan.text_ecgscan import text_keys
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS, law_residuals

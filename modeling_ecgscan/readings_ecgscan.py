@@ -1,0 +1,65 @@
+"""What is known of a page from stage to stage: located, traced, read."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .geometry_ecgscan import PageGeometry
+from .rectifying_ecgscan import StripColumns
+from .strips_ecgscan import FoundLayout, FoundStrip
+
+
+@dataclass
+class ECGReading:
+    """What was read from one page.
+
+    Attributes:
+        status: "read", "partial" or "no_ecg"; `reason` says why it is not "read".
+        signal: (12, samples) float32 millivolts at 500 Hz in standard lead order, NaN where nothing is printed.
+        confidence: (12, samples) float32, 0 to 1, 0 where nothing is printed.
+        completed: (12, 5000) float32 millivolts, printed parts as read and the rest inferred, or None.
+        layout: `{"name": ..., "rows": [[lead, ...], ...]}`.
+        quality: probability that the reading reaches 10 dB.
+        speed, gain: value and whether it was "read" or "assumed".
+        columns: "sequential" or "simultaneous", and its source.
+        strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
+    """
+
+    status: str
+    reason: str | None
+    signal: np.ndarray
+    confidence: np.ndarray
+    layout: dict[str, Any]
+    quality: float
+    speed: tuple[float, str] = (25.0, "assumed")
+    gain: tuple[float, str] = (10.0, "assumed")
+    columns: tuple[str, str] = ("sequential", "assumed")
+    strips: list[dict[str, Any]] = field(default_factory=list)
+    completed: np.ndarray | None = None
+    heart_rate_bpm: float | None = None
+    lead_law_residual_uv: float | None = None
+    grid_px_per_mm: float | None = None
+    features: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Located:
+    """Geometry and strips of a page, before reading; `gridded` once printed lines have confirmed its scale."""
+
+    geometry: PageGeometry
+    layout: FoundLayout
+    ecg_probability: float
+    speed_share: np.ndarray
+    gain_share: np.ndarray
+    gridded: bool = False
+
+
+@dataclass
+class Traced:
+    """What was read along the strips of a page, and what it says of paper speed and gain."""
+
+    strips: list[FoundStrip]
+    columns: list[StripColumns]
+    speed_share: np.ndarray
+    gain_share: np.ndarray
