@@ -8,6 +8,7 @@ import torch
 
 from hub_scripts.training_pages import crowding
 from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
+from modeling_ecgscan.locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
 from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import (
@@ -24,7 +25,7 @@ from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tile
 from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, regular_columns, strip_times
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
-from modeling_ecgscan.views_ecgscan import CLOSE_UP, turned_view
+from modeling_ecgscan.views_ecgscan import CLOSE_UP, close_up_view, turned_view
 from processing import page_targets
 from processing.leads import limb_leads_from
 from processing.renderer import Page, render
@@ -308,3 +309,29 @@ def test_strips_are_crowded_where_another_trace_comes_near():
     crowded = crowding(page_of_level_leads({"V6": (rows[11] - rows[10]) / 10.0}))
     assert crowded[:10] == pytest.approx([0.0] * 10)
     assert crowded[10:] == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+def maps_of_three_rows() -> np.ndarray:
+    """(channels, 96, 96) maps of a whole picture whose paper fills its middle, three rows on it."""
+    maps = np.zeros((sum(part.stop - part.start for part in LOCATE_CHANNELS.values()), 96, 96), np.float32)
+    maps[LOCATE_CHANNELS["lead"]][0] = 9.0
+    maps[LOCATE_CHANNELS["baseline"]] = maps[LOCATE_CHANNELS["paper"]] = -9.0
+    maps[LOCATE_CHANNELS["paper"]][:, 30:70, 20:80] = 9.0
+    maps[LOCATE_CHANNELS["jacobian"]][[0, 3]] = JACOBIAN_SCALE * 300.0 / 192.0
+    for row in (40, 50, 60):
+        maps[LOCATE_CHANNELS["baseline"]][0, row, 26:74] = 9.0
+    return maps
+
+
+def test_a_close_up_is_no_wider_for_what_looks_like_a_trace_beside_the_paper():
+    view = np.eye(2, 3)
+    maps = maps_of_three_rows()
+    alone = close_up_view(maps, view)
+    maps[LOCATE_CHANNELS["baseline"]][0, 90, 4:14] = 9.0
+    beside = close_up_view(maps, view)
+    assert alone is not None and beside is not None
+    assert beside == pytest.approx(alone)
+    maps[LOCATE_CHANNELS["paper"]] = -9.0
+    unsure = close_up_view(maps, view)
+    assert unsure is not None
+    assert np.linalg.det(unsure[:, :2]) > 1.2 * np.linalg.det(alone[:, :2])
