@@ -12,7 +12,9 @@ from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
 
 # as far as rows are measured before their ends are read, and with a pulse taken for their start
 _STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
-_USUAL_CLEAR = 0.5  # share of another scale's clearness that is enough for the standard one
+# share of another scale's clearness that is enough for the standard one; where that is twice as large or half, the same
+# lines are seen at both
+_USUAL_CLEAR, _USUAL_CLEAR_TWICE, _TWICE = 0.8, 0.5, 0.1
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
 
@@ -43,12 +45,18 @@ def settle_on_grid(
     if not (own.clear > GRID_CLEAR and own.square and own.is_standard(_STANDARD_WITHIN_MM)):
         # a grid fits at several scales: that of the standard length comes first
         other = _on_grid(image, *standard_width(geometry, strips))
-        usual = other.is_standard(_STANDARD_NEAR_MM) and other.clear > _USUAL_CLEAR * own.clear
+        usual = other.is_standard(_STANDARD_NEAR_MM) and other.clear > _enough(own, other) * own.clear
         best = other if usual or other.clear > own.clear else own
     if best.clear <= GRID_CLEAR:
         return None
     refined = refine_geometry(image, best.geometry, _strips_box(best.strips))
     return refined, _carried(best.strips, best.geometry, refined)
+
+
+def _enough(own: _OnGrid, other: _OnGrid) -> float:
+    """Share of the own scale's clearness that another one needs."""
+    octaves = abs(np.log2(_row_length(other.strips) / _row_length(own.strips)))
+    return _USUAL_CLEAR_TWICE if abs(octaves - 1.0) < _TWICE else _USUAL_CLEAR
 
 
 def standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:

@@ -70,9 +70,11 @@ def test_rows_columns_and_names_follow_from_perfect_maps(layout):
     assert np.allclose(widths, [strip.width_mm for strip in page.strips], atol=4.0)
 
 
-def drawn_page(seed: int, **choices) -> tuple[Page, PageGeometry, list[FoundStrip]]:
+def drawn_page(seed: int, seconds: float = 10.0, **choices) -> tuple[Page, PageGeometry, list[FoundStrip]]:
     """A page, its exact map and its strips."""
-    page = render(simulate(1), seed=seed, pixels_per_mm=6.0, **choices)
+    recording = simulate(1)
+    kept = recording.signal[:, : round(seconds * recording.sampling_rate)]
+    page = render(replace(recording, signal=kept), seed=seed, pixels_per_mm=6.0, **choices)
     to_image = letterbox(page.image, SIZE)
     y, x = np.mgrid[0 : SIZE[0] // 4, 0 : SIZE[1] // 4] * 4.0 + 1.5
     pixels = np.stack([x.ravel(), y.ravel()], 1) @ to_image[:, :2].T + to_image[:, 2]
@@ -123,6 +125,15 @@ def test_a_map_that_is_too_wide_or_too_narrow_is_scaled_by_what_the_grid_shows(f
     truth, found = along_strips(stretched, exact, strips)
     scale = [np.polyfit(truth[:, axis], found[:, axis], 1)[0] for axis in (0, 1)]
     assert scale == pytest.approx(np.ones(2), abs=0.004)
+
+
+@pytest.mark.parametrize(("seconds", "row_mm"), [(8.04, 201.0), (8.33, 208.3), (9.2, 230.0)])
+def test_rows_that_are_not_of_the_standard_length_keep_the_scale_of_a_clear_grid(seconds, row_mm):
+    page, exact, strips = drawn_page(gridded_seed("clean"), seconds, condition="clean", layout="3x4+1", speed=25.0)
+    settled = settle_on_grid(page.image, exact, strips)
+    assert settled is not None
+    length = max(s.end_mm for s in settled[1]) - min(s.start_mm for s in settled[1])
+    assert length == pytest.approx(row_mm, rel=0.004)
 
 
 def test_a_map_that_misses_the_perspective_is_stretched_until_the_grid_is_even():
