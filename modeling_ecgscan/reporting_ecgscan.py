@@ -13,6 +13,7 @@ from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
 _QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start, for the regular time to hold
+_PRINTED_WIDE = 0.02  # by how much a whole page may be printed too wide
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
 
 
@@ -31,35 +32,56 @@ def nothing_read(reason: str, quality: float) -> ECGReading:
 def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tuple[float, float]]:
     """When each strip was recorded, in seconds from the first moment on the page."""
     first = min(strip.start_mm for strip in strips)
+    regular = _spacing(strips, speed)
     times = []
     for strip in strips:
         start = 0.0 if columns == "simultaneous" else (strip.start_mm - first) / speed
+        if columns == "sequential" and regular and abs(start - strip.column * regular[0]) < _NEAR_S:
+            start = strip.column * regular[0]
         times.append((start, start + (strip.end_mm - strip.start_mm) / speed))
     return times
 
 
 def regular_columns(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
-    """Strips whose columns begin at multiples of a quarter second, where all columns together show that they do.
-
-    So it is on every machine we know; a part of a page, or a page shrunk to another length, may differ.
-    """
-    starts: dict[int, list[float]] = {}
-    for strip in strips:
-        starts.setdefault(strip.column, []).append(strip.start_mm)
-    if len(starts) < 2:
+    """Strips that begin where all columns together show that they do, where the columns are regular."""
+    regular = _spacing(strips, speed)
+    if regular is None:
         return strips
-    middles = {column: float(np.median(places)) for column, places in starts.items()}
-    spacings = [(middles[b] - middles[a]) / (b - a) for a, b in combinations(sorted(middles), 2)]
-    seconds = float(np.median(spacings)) / speed
-    usual = round(seconds * 4) / 4
-    if usual == 0 or abs(seconds - usual) > _QUARTER_S:
-        return strips
-    first = float(np.median([middle - column * usual * speed for column, middle in middles.items()]))
-    places = [first + strip.column * usual * speed for strip in strips]
+    middles = _column_starts(strips)
+    first = float(np.median([middle - column * regular[1] for column, middle in middles.items()]))
+    places = [first + strip.column * regular[1] for strip in strips]
     return [
         replace(strip, start_mm=place) if abs(strip.start_mm - place) < _NEAR_S * speed else strip
         for strip, place in zip(strips, places, strict=True)
     ]
+
+
+def _column_starts(strips: list[FoundStrip]) -> dict[int, float]:
+    """Where (mm) each column begins."""
+    starts: dict[int, list[float]] = {}
+    for strip in strips:
+        starts.setdefault(strip.column, []).append(strip.start_mm)
+    return {column: float(np.median(places)) for column, places in starts.items()}
+
+
+def _spacing(strips: list[FoundStrip], speed: float) -> tuple[float, float] | None:
+    """Seconds and millimetres from one column to the next, where that is a multiple of a quarter second, else None.
+
+    So it is on every machine we know. Pages of ten or five seconds may be printed a little too narrow or too wide;
+    another length must fit exactly, as a part of a page may have any.
+    """
+    middles = _column_starts(strips)
+    if len(middles) < 2:
+        return None
+    spacing = float(np.median([(middles[b] - middles[a]) / (b - a) for a, b in combinations(sorted(middles), 2)]))
+    usual = round(spacing / speed * 4) / 4
+    off = abs(spacing / speed - usual)
+    if usual == 0:
+        return None
+    if off < _QUARTER_S:
+        return usual, usual * speed
+    whole = usual * len(middles) in (5.0, 10.0) and off < _PRINTED_WIDE * usual
+    return (usual, spacing) if whole else None
 
 
 def column_confidence(columns: StripColumns) -> np.ndarray:

@@ -202,6 +202,12 @@ def test_columns_a_quarter_second_or_its_multiple_apart_are_so_exactly_though_on
     assert strips[0].start_mm == pytest.approx(20.0, abs=0.11)
 
 
+def test_columns_of_a_page_printed_a_little_too_narrow_still_begin_every_two_and_a_half_seconds():
+    strips = regular_columns(four_columns([0.0, 62.1, 124.1, 186.3]), 25.0)
+    assert np.diff([strip.start_mm for strip in strips]) == pytest.approx([62.1] * 3, abs=0.06)
+    assert [start for start, _ in strip_times(strips, 25.0, "sequential")] == pytest.approx([0.0, 2.5, 5.0, 7.5])
+
+
 def test_columns_of_an_odd_length_keep_their_measured_places():
     strips = four_columns([0.0, 44.0, 88.1, 132.0])
     assert regular_columns(strips, 25.0) == strips
