@@ -80,7 +80,8 @@ def find_rows(paper: np.ndarray, baseline: np.ndarray, minimum_mm: float = 18.0)
     profile = gaussian_filter1d(counts / _ROW_BIN_MM, 0.9 / _ROW_BIN_MM)
     peaks, _ = find_peaks(profile, distance=int(6.5 / _ROW_BIN_MM))
     rows: list[tuple[float, float]] = []
-    for peak in peaks:
+    # the strongest first, so that the foot of a row does not take its place
+    for peak in sorted(peaks, key=lambda peak: -profile[peak]):
         centre = low + (peak + 0.5) * _ROW_BIN_MM
         for reach in (3.0, 2.0, 2.0):
             near = np.abs(v - centre) < reach

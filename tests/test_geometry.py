@@ -254,3 +254,11 @@ def test_gain_and_speed_follow_the_page_then_its_strips_and_a_pulse_unless_the_p
 
 def test_the_model_and_the_renderer_agree_on_lead_order():
     assert MODEL_LEADS == LEADS
+
+
+def test_a_rows_faint_foot_does_not_take_its_place():
+    v, u = np.mgrid[0:300, 0:300] * np.array([0.5, 0.9])[:, None, None]
+    baseline = sum(0.9 * np.exp(-0.5 * ((v - row) / 2.0) ** 2) for row in (40.0, 75.0, 110.0))
+    baseline[(np.abs(v - 68.3) < 0.6) & (u < 60)] = 0.2
+    rows = find_rows(np.stack([u.ravel(), v.ravel()], 1), baseline.ravel())
+    assert [row for row, _ in rows] == pytest.approx([40.0, 75.0, 110.0], abs=0.5)
