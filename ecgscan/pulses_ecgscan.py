@@ -18,7 +18,7 @@ _CLEAR = 0.55  # share of a pulse's outline that must be ink, less what is ink w
 # ours, chosen on rendered validation pages: 102 gains of 105 are right, 98 where the pulse alone decides
 _PULSE_KNOWS_GAIN = 4.0  # log odds
 _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
-# rendered pages have unusual gains three times as often as archives: odds of 3 to 1
+# rendered pages have unusual gains more often than archives, by our estimate three times: odds of 3 to 1
 _UNUSUAL_GAIN = 0.75  # probability from which a page without a pulse has another gain than the standard one
 _INK = 0.25  # of full ink, beyond the grid's darkness
 
