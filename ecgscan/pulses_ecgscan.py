@@ -15,7 +15,7 @@ _REACH_MM = 26.0  # a pulse stands this near the ends of the rows
 _WIDTHS_MM = {5.0: -1.0, 2.5: -3.0, 4.0: -3.0, 8.0: 3.0, 10.0: 3.0}
 _LOW_PULSE = 0.23  # grid squares and letters are 5 mm high as well: a pulse at 5 mm/mV must be this much clearer
 _CLEAR = 0.55  # share of a pulse's outline that must be ink, less what is ink where none should be
-# ours, chosen on rendered validation pages: 102 gains of 105 are right, 98 where the pulse alone decides
+# ours, chosen on rendered validation pages: 103 gains of 105 are right, 98 where the pulse alone decides
 _PULSE_KNOWS_GAIN = 4.0  # log odds
 _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
 # rendered pages have unusual gains more often than archives, by our estimate three times: odds of 3 to 1
