@@ -50,6 +50,7 @@ class ECGScanImageConfig(PreTrainedConfig):
         name_depths: its residual blocks, per stride.
         read_widths: channels of the strip-reading network, from stride 4 downwards.
         read_depths: its residual blocks, per stride.
+        read_mixer_layers: its attention layers, at the coarsest stride.
         calibration: constants fitted after training (quality, thresholds).
         layouts: rows of lead names, by layout name.
         image_size: side of the square, in pixels, into which the vision transformer letterboxes a page.
@@ -69,6 +70,7 @@ class ECGScanImageConfig(PreTrainedConfig):
     name_depths: list[int] = field(default_factory=lambda: [1, 4])
     read_widths: list[int] = field(default_factory=lambda: [64, 128, 192])
     read_depths: list[int] = field(default_factory=lambda: [1, 2, 3])
+    read_mixer_layers: int = 3
     calibration: dict[str, Any] = field(default_factory=dict)
     layouts: dict[str, list[list[str]]] = field(default_factory=_default_layouts)
     image_size: int = 384
@@ -207,6 +209,7 @@ class ECGScanConfig(PreTrainedConfig):
                 "name_depths": [1, 1],
                 "read_widths": [8, 12, 16],
                 "read_depths": [1, 1, 1],
+                "read_mixer_layers": 1,
                 "image_size": 64,
                 "hidden_size": 32,
                 "num_hidden_layers": 2,

@@ -12,13 +12,14 @@ from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
+from .pulse_size_ecgscan import measure_pulses, pulse_ratio
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .reporting_ecgscan import nothing_read, report
-from .settling_ecgscan import settle_on_grid, standard_width
+from .settling_ecgscan import scaled, settle_on_grid, squared, standard_width
 from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -83,7 +84,7 @@ class ECGScanImageReader(nn.Module):
         self.finder = PageLocator(config.find_widths, config.find_depths)
         self.locator = PageLocator(config.locate_widths, config.locate_depths)
         self.namer = NameReader(config.name_widths, config.name_depths)
-        self.reader = StripReader(config.read_widths, config.read_depths)
+        self.reader = StripReader(config.read_widths, config.read_depths, config.read_mixer_layers)
 
     @torch.no_grad()
     def read(
@@ -135,16 +136,20 @@ class ECGScanImageReader(nn.Module):
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
     ) -> tuple[PageGeometry, list[FoundStrip], bool]:
-        """Geometry and strips in true millimetres: those of the printed grid, else those of a row's standard length.
+        """Geometry and strips in true millimetres: those of the printed grid, else those of a row's standard length
+        or, where it clearly contradicts that, of the calibration pulse.
 
         The last value says whether it was the grid.
         """
         gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
             return *gridded, True
-        # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
-        standard, standing = standard_width(geometry, strips)
-        return *standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
+        # the length of the rows is the scale: found roughly, then where the reader sees them begin and end
+        flat = squared(geometry, strips)
+        standard, standing = standard_width(*(flat or (geometry, strips)))
+        geometry, strips = standard_width(standard, self.trace(small, standard, standing, 10.0).strips)
+        pulse = measure_pulses(small, geometry, strips) if flat else None
+        return (*scaled(geometry, strips, pulse_ratio(pulse)), False) if pulse else (geometry, strips, False)
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)

@@ -84,7 +84,7 @@ def reading_loss(
     scale: torch.Tensor,
     snr_weight: float = 0.3,
 ) -> dict[str, torch.Tensor]:
-    """Cross-entropy against a soft height, presence, the metric's own signal-to-noise ratio, speed and gain.
+    """Cross-entropy of the chain's heights against soft ones, presence, the metric's own ratio, speed and gain.
 
     Args:
         reading: of (batch,) tiles.
@@ -95,9 +95,9 @@ def reading_loss(
         scale: (batch, 2) class of the paper speed and of the gain, -1 where the tile can't tell.
         snr_weight: share of the ratio's logarithm in the sum.
     """
-    log_share = reading.logits.float().log_softmax(1)
-    entropy = -(soft_heights(height_mm) * log_share).sum(1)
-    expected = log_share.exp().transpose(1, 2) @ bin_heights_mm(height_mm.device)
+    share = reading.posterior()
+    entropy = -(soft_heights(height_mm) * (share + 1e-7).log()).sum(1)
+    expected = share.transpose(1, 2) @ bin_heights_mm(height_mm.device)
     # the few columns of a QRS carry most of the signal's power
     steep = readable * (1.0 + (height_mm.abs() / 3.0).clamp_max(5.0))
     count = readable.sum(1).clamp_min(1.0)

@@ -1,0 +1,83 @@
+"""The size of the calibration pulse, by which a page without a grid is scaled."""
+
+from dataclasses import replace
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+
+from modeling_ecgscan.geometry_ecgscan import PageGeometry
+from modeling_ecgscan.pulse_size_ecgscan import PulseSize, measure_pulses, pulse_ratio
+from modeling_ecgscan.settling_ecgscan import scaled, squared
+from modeling_ecgscan.strips_ecgscan import FoundStrip
+from tests.test_geometry import drawn_page
+
+PX_PER_MM = 6.0
+ROWS_MM = (40.0, 65.0, 90.0, 115.0)
+
+
+def bare_page(height_mm: float, width_mm: float) -> tuple[np.ndarray, PageGeometry, list[FoundStrip]]:
+    """White paper with four rows, each with a pulse to its left, drawn without a grid, and its exact map."""
+    image = np.full((round(140 * PX_PER_MM), round(220 * PX_PER_MM), 3), 250, np.uint8)
+    strips = []
+    for row, base in enumerate(ROWS_MM):
+        start = 20.0 + width_mm
+        pulse = [(19.0, base), (20.0, base), (20.0, base - height_mm), (start, base - height_mm), (start, base)]
+        x = np.linspace(start, 210.0, 2000)
+        trace = np.stack([x, base - 1.0 + np.sin(0.3 * x + row) - 8.0 * (np.mod(x, 21.0) < 0.6)], 1)
+        line = np.concatenate([np.array(pulse), trace]) * PX_PER_MM - 0.5
+        cv2.polylines(image, [np.round(line * 16).astype(np.int32)], False, (20, 20, 20), 2, cv2.LINE_AA, 4)
+        strips.append(FoundStrip("II", row, 0, start, 210.0, base))
+    y, x = np.mgrid[0 : image.shape[0] // 4, 0 : image.shape[1] // 4] * 4.0 + 1.5
+    paper = (np.stack([x, y], -1) + 0.5) / PX_PER_MM
+    return image, PageGeometry(paper, np.zeros(x.shape), 0.0, np.array([[1.0, 0, 0], [0, 1.0, 0]])), strips
+
+
+@pytest.mark.parametrize("wrong", [1.07, 0.93, 0.8])
+@pytest.mark.parametrize(("gain", "width"), [(10.0, 5.0), (10.0, 4.0)])
+def test_a_page_without_a_grid_is_scaled_by_its_pulses_to_two_per_cent(gain, width, wrong):
+    image, exact, strips = bare_page(gain, width)
+    geometry, placed = scaled(exact, strips, wrong)
+    pulse = measure_pulses(image, geometry, placed)
+    assert pulse is not None
+    assert pulse.height_mm == pytest.approx(gain * wrong, rel=0.03)
+    assert pulse.width_mm == pytest.approx(width * wrong, rel=0.03)
+    assert pulse_ratio(pulse) * wrong == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(("height", "width"), [(10.0, 5.0), (10.08, 4.97), (20.0, 5.0), (5.0, 5.0), (10.0, 10.0)])
+def test_pulses_that_fit_the_standard_length_leave_it(height, width):
+    assert pulse_ratio(PulseSize(height, width)) == 1.0
+
+
+@pytest.mark.parametrize("ratio", [0.62, 0.93, 1.05, 1.3])
+def test_pulses_of_the_usual_shape_tell_the_scale(ratio):
+    assert pulse_ratio(PulseSize(10.0 / ratio, 5.0 / ratio)) == pytest.approx(ratio, rel=1e-6)
+
+
+def test_pulses_whose_height_and_width_disagree_tell_nothing():
+    assert pulse_ratio(PulseSize(10.0, 6.7)) == 1.0
+
+
+def test_traces_without_a_pulse_are_not_taken_for_one():
+    drawn = (drawn_page(seed, condition="clean", layout="12x1") for seed in range(200))
+    pages = list(islice((found for found in drawn if found[0].style.pulse == "none"), 4))
+    assert len(pages) == 4
+    for page, exact, strips in pages:
+        numbered = [replace(strip, row=drawn.row) for strip, drawn in zip(strips, page.strips, strict=True)]
+        assert measure_pulses(page.image, exact, numbered) is None
+
+
+def test_a_flat_page_is_made_square_and_one_seen_from_the_side_is_left_alone():
+    y, x = np.mgrid[0:80, 0:100] * 4.0 + 1.5
+    strips = [FoundStrip("I", 0, 0, 20.0, 100.0, 30.0), FoundStrip("II", 1, 0, 20.0, 100.0, 60.0)]
+    to_image = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+    flat = PageGeometry(np.stack([x / 3.0, y / 3.3], -1), np.zeros(x.shape), 0.0, to_image)
+    settled = squared(flat, strips)
+    assert settled is not None
+    geometry, moved = settled
+    assert np.allclose(geometry.paper, np.stack([x, y], -1) / 3.0)
+    assert [strip.baseline_mm for strip in moved] == pytest.approx([33.0, 66.0], rel=1e-3)
+    seen = replace(flat, paper=flat.paper * (1.0 + 0.3 * x / x.max())[..., None])
+    assert squared(seen, strips) is None
