@@ -40,6 +40,8 @@ _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
+# ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
+_ROWS_SEEN = 1000.0
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
@@ -166,6 +168,8 @@ class ECGScanImageReader(nn.Module):
         best: Located | str = "no row of traces was found on the page"
         # a page that makes no sense this way up may do so another way up
         for quarters in (0, 2, 1, 3):
+            if quarters == 1 and isinstance(best, Located) and best.layout.gain > _ROWS_SEEN:
+                break
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
                 if isinstance(best, str) or _makes_more_sense(located.layout, best.layout):
