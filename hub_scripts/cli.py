@@ -88,6 +88,26 @@ def embed(
     raise typer.Exit(embed_command(list(paths), out, batch_size=batch_size, checkpoint=model))
 
 
+@app.command()
+def classify(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, PDFs, folders and WFDB records.")],
+    labels: Annotated[
+        str | None, typer.Option(help="Texts to choose between, separated by commas.", show_default="the findings")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file with every probability.")] = None,
+    min_quality: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Say nothing of pages whose quality is below.", show_default="the model's"),
+    ] = None,
+    model: Model = None,
+) -> None:
+    """Say what pages and recordings show: calibrated findings, or which of your own labels fits best."""
+    from .classify import classify_command
+
+    texts = tuple(text.strip() for text in (labels or "").split(",") if text.strip())
+    raise typer.Exit(classify_command(list(paths), labels=texts, out=out, min_quality=min_quality, checkpoint=model))
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is one line and exit code 2."""
     try:

@@ -105,6 +105,7 @@ def refuse_below(reading: Any, min_quality: float) -> Any:
         signal=np.full_like(reading.signal, np.nan),
         confidence=np.zeros_like(reading.confidence),
         completed=None,
+        findings={},
         status="partial" if reading.strips else "no_ecg",
         reason=(
             f"the reading's quality of {reading.quality:.2f} is below {min_quality:g}, so no signal is given; "
@@ -149,10 +150,16 @@ def page_json(page: PageImage, reading: Any, model: dict[str, str], seconds: flo
         "leads": lead_parts(reading.signal, reading.confidence),
         "heart_rate_bpm": _rounded(reading.heart_rate_bpm, 1),
         "lead_law_residual_uv": _rounded(reading.lead_law_residual_uv, 1),
-        "findings": [],
+        "findings": findings_list(reading.findings),
         "model": model,
         "seconds": round(seconds, 2),
     }
+
+
+def findings_list(findings: dict[str, float]) -> list[dict[str, Any]]:
+    """Findings with their probability, the most probable first."""
+    order = sorted(findings.items(), key=lambda item: -item[1])
+    return [{"name": name, "probability": round(share, 3)} for name, share in order]
 
 
 def error_json(file: str, page: int, reason: str, model: dict[str, str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
             model.image_projection.weight.copy_(model.signal_projection.weight)
     else:
         model.image_model.requires_grad_(True)
-    maker = TripletSamples(args.processor, known_labels(args.shards))
+    maker = TripletSamples(args.processor, known_labels(args.shards), [])
 
     def batches(start: int) -> Iterable[dict[str, Tensor]]:
         stream = BatchStream(
@@ -64,8 +64,8 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
 class TripletSamples(SignalTextSamples):
     """Makes samples of page, signal and text: the page is rendered inside the worker."""
 
-    def __init__(self, processor: Any, labels: list[str]):
-        super().__init__(processor, labels)
+    def __init__(self, processor: Any, labels: list[str], findings: list[str]):
+        super().__init__(processor, labels, findings)
         self.image_processor = processor.image_processor
 
     def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Stage `signal-text`, the gold standard: signal and text towers trained together."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,21 +14,26 @@ from torch.utils.data import DataLoader
 from processing.layouts import LAYOUTS
 from processing.records import Recording, read_parquet
 from processing.signal_views import isoelectric, printed_mask, training_view, without_wander
+from processing.simulator import RHYTHMS
 from processing.triplets import SUPERCLASS_PHRASES, BatchStream, known_labels, label_text
 
 from .training_loop import StageArguments, Task, run
 
 _TEXT_LENGTH = 64
 _REPORT_SHARE = 0.6
+_LEAST_POSITIVES = 20  # recordings from which a finding can be learned at all
 
 
 def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
     """Contrast of signals and texts, and masked reconstruction of the signal."""
+    if not model.config.findings:
+        model.set_findings(common_findings(args.shards))
     model.requires_grad_(False)
-    for part in (model.signal_model, model.signal_projection, model.text_model, model.text_projection):
+    parts = (model.signal_model, model.signal_projection, model.text_model, model.text_projection, model.findings_head)
+    for part in parts:
         part.requires_grad_(True)
     model.logit_scale.requires_grad_(True)
-    maker = SignalTextSamples(args.processor, known_labels(args.shards))
+    maker = SignalTextSamples(args.processor, known_labels(args.shards), model.config.findings)
 
     def batches(start: int) -> Iterable[dict[str, Tensor]]:
         stream = BatchStream(
@@ -55,8 +61,9 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
 class SignalTextSamples:
     """Makes samples and batches of recordings: a random view, a text, and what both say."""
 
-    def __init__(self, processor: Any, labels: list[str]):
+    def __init__(self, processor: Any, labels: list[str], findings: list[str]):
         self.extractor, self.tokenizer = processor.feature_extractor, processor.tokenizer
+        self.findings = findings
         self.labels = {label: index for index, label in enumerate(labels)}
 
     def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
@@ -71,6 +78,7 @@ class SignalTextSamples:
             "text": text,
             "facts": self._flags(recording.labels),
             "text_facts": self._flags(said),
+            "findings": findings_target(recording.labels, self.findings),
         }
 
     def _flags(self, labels: Iterable[str]) -> np.ndarray:
@@ -85,6 +93,38 @@ class SignalTextSamples:
             if name != "text"
         }
         return {**batch, **tokenized(self.tokenizer, [sample["text"] for sample in samples])}
+
+
+def findings_target(labels: Iterable[str], findings: list[str]) -> np.ndarray:
+    """(findings,) 1 where a label says so, 0 where not, NaN where nobody looked."""
+    said, superclass, statements = _said(labels)
+    looked = [superclass if name in SUPERCLASS_PHRASES.values() else statements for name in findings]
+    return np.array([name in said if known else np.nan for name, known in zip(findings, looked, strict=True)], "f4")
+
+
+def common_findings(shards: Iterable[str], least: int = _LEAST_POSITIVES) -> list[str]:
+    """What is said of at least so many recordings that were read for all findings, sorted."""
+    import pyarrow.parquet as pq
+
+    counts: Counter[str] = Counter()
+    for path in shards:
+        for labels in pq.read_table(path, columns=["labels"])["labels"].to_pylist():
+            said, _, statements = _said(labels)
+            if statements:
+                counts.update(said)
+    return sorted(name for name, count in counts.items() if count >= least)
+
+
+def _said(labels: Iterable[str]) -> tuple[set[str], bool, bool]:
+    """What some labels say in English, and whether they tell all superclasses and all statements.
+
+    An archive that gives a superclass lists all that was found; the simulator names superclasses and rhythm alone.
+    """
+    labels = set(labels)
+    superclasses = labels & set(SUPERCLASS_PHRASES)
+    rest = labels - superclasses - {rhythm.replace("_", " ") for rhythm in RHYTHMS}
+    said = {SUPERCLASS_PHRASES.get(label, label) for label in labels}
+    return said, bool(superclasses), bool(superclasses and rest)
 
 
 def tokenized(tokenizer: Any, texts: list[str]) -> dict[str, Tensor]:
@@ -106,9 +146,10 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     """Figures on whole recordings and on what a 3x4+1 page shows of them.
 
     Returns:
-        `auroc_full`, `auroc_page`: zero-shot macro AUROC of the superclasses; `recall5_page`: share of reports among
-        the five nearest to their signal; `hidden_db`: signal-to-noise ratio of what the page does not show, mean over
-        recordings of the ratio over all leads.
+        `auroc_full`, `auroc_page`: zero-shot macro AUROC of the superclasses; `findings_full`, `findings_page` and
+        `superclasses_page`: macro AUROC of the findings head over all findings and over the superclasses;
+        `recall5_page`: share of reports among the five nearest to their signal; `hidden_db`: signal-to-noise ratio of
+        what the page does not show, mean over recordings of the ratio over all leads.
     """
     recordings = [recording for recording in recordings if np.isfinite(recording.signal).all()]
     prepared = processor.feature_extractor(recordings)
@@ -118,13 +159,17 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     page = torch.from_numpy(printed_mask(LAYOUTS["3x4+1"], values.shape[-1]))
     full, shown, hidden_db = [], [], []
     for part in values.split(32):
-        full.append(model.get_signal_features(part, torch.ones_like(part)))
         weight = page.expand_as(part).float()
-        shown.append(model.get_signal_features(part, weight))
+        full.append(model(signal_values=part, signal_mask=torch.ones_like(part)))
+        shown.append(model(signal_values=part, signal_mask=weight))
         completed = model.signal_model.complete(part, weight)
         error = ((completed - part) ** 2)[:, ~page].mean(1)
         hidden_db.append(10 * torch.log10((part**2)[:, ~page].mean(1) / error))
-    signals, pages = torch.cat(full).numpy(), torch.cat(shown).numpy()
+    signals, pages = (torch.cat([output.signal_embeds for output in outputs]).numpy() for outputs in (full, shown))
+    told, told_page = (torch.cat([output.findings_logits for output in outputs]).numpy() for outputs in (full, shown))
+    findings = model.config.findings
+    said = np.array([findings_target(recording.labels, findings) == 1 for recording in recordings])
+    supers = [findings.index(phrase) for phrase in SUPERCLASS_PHRASES.values() if phrase in findings]
     text = _text_features(model, processor, [recording.report or "electrocardiogram" for recording in recordings])
     names = list(SUPERCLASS_PHRASES)
     prompts = _text_features(model, processor, list(SUPERCLASS_PHRASES.values()))
@@ -132,6 +177,9 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     return {
         "auroc_full": macro_auroc(truth, signals @ prompts.T),
         "auroc_page": macro_auroc(truth, pages @ prompts.T),
+        "findings_full": macro_auroc(said, told),
+        "findings_page": macro_auroc(said, told_page),
+        "superclasses_page": macro_auroc(said[:, supers], told_page[:, supers]),
         "recall5_page": recall_at(pages @ text.T, [recording.report for recording in recordings], 5),
         "hidden_db": float(torch.cat(hidden_db).mean()),
     }

@@ -166,6 +166,10 @@ class ECGScanConfig(PreTrainedConfig):
         volume_weight, pairwise_weight, signal_text_weight: alignment losses.
         lead_weight: soft-lead loss, per millivolt.
         reconstruction_weight: masked reconstruction of the signal.
+        findings: what the findings head tells of a signal, in the order of its outputs; none without a head.
+        findings_weight: of the findings' cross-entropy.
+        findings_calibration: slope and offset of the logit by finding, fitted after training; once fitted, findings
+            without are not told.
     """
 
     model_type = "ecgscan"
@@ -188,6 +192,9 @@ class ECGScanConfig(PreTrainedConfig):
     signal_text_weight: float = 1.0
     lead_weight: float = 1.0
     reconstruction_weight: float = 5.0
+    findings: list[str] = field(default_factory=list)
+    findings_weight: float = 5.0
+    findings_calibration: dict[str, list[float]] = field(default_factory=dict)
     initializer_range: float = 0.02
 
     def validate_architecture(self) -> None:

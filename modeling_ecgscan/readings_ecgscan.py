@@ -24,6 +24,7 @@ class ECGReading:
         speed, gain: value and whether it was "read" or "assumed".
         columns: "sequential" or "simultaneous", and its source.
         strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
+        findings: calibrated probability by finding; empty where no ECG was found or the model tells none.
     """
 
     status: str
@@ -37,6 +38,7 @@ class ECGReading:
     columns: tuple[str, str] = ("sequential", "assumed")
     strips: list[dict[str, Any]] = field(default_factory=list)
     completed: np.ndarray | None = None
+    findings: dict[str, float] = field(default_factory=dict)
     heart_rate_bpm: float | None = None
     lead_law_residual_uv: float | None = None
     grid_px_per_mm: float | None = None
