@@ -262,3 +262,13 @@ def test_a_rows_faint_foot_does_not_take_its_place():
     baseline[(np.abs(v - 68.3) < 0.6) & (u < 60)] = 0.2
     rows = find_rows(np.stack([u.ravel(), v.ravel()], 1), baseline.ravel())
     assert [row for row, _ in rows] == pytest.approx([40.0, 75.0, 110.0], abs=0.5)
+
+
+def test_a_short_row_much_nearer_to_a_long_one_than_rows_are_is_none():
+    v, u = np.mgrid[0:300, 0:300] * np.array([0.5, 0.9])[:, None, None]
+    baseline = sum(0.9 * np.exp(-0.5 * ((v - row) / 1.2) ** 2) for row in (30.0, 55.0, 80.0, 105.0))
+    baseline += 0.9 * np.exp(-0.5 * ((v - 87.0) / 1.2) ** 2) * (u < 110)
+    rows = find_rows(np.stack([u.ravel(), v.ravel()], 1), baseline.ravel())
+    assert [row for row, _ in rows] == pytest.approx([30.0, 55.0, 80.0, 105.0], abs=0.5)
+    close = sum(0.9 * np.exp(-0.5 * ((v - row) / 1.2) ** 2) for row in np.arange(30.0, 130.0, 8.0))
+    assert len(find_rows(np.stack([u.ravel(), v.ravel()], 1), close.ravel())) == 13
