@@ -110,19 +110,25 @@ def finding_by_label(label: str) -> Finding | None:
 
 
 @cache
-def task_classes(task: str) -> tuple[str, ...]:
-    """Names of a task's classes in their fixed order.
+def class_findings(task: str) -> Mapping[str, tuple[Finding, ...]]:
+    """The findings that make up each class of a task, classes in their fixed order.
 
     Args:
         task: `super` (5 superclasses), `sub` (23 subclasses), `form` (19 codes) or `rhythm` (12 codes).
     """
-    if task == "super":
-        return tuple(SUPERCLASS_PHRASES)
-    if task == "sub":
-        return tuple(dict.fromkeys(finding.subclass for finding in findings() if finding.subclass))
-    if task in KINDS[1:]:
-        return tuple(finding.code for finding in findings() if task in finding.kinds)
-    raise ValueError(f"unknown task {task!r}; expected one of {', '.join(TASKS)}")
+    if task not in TASKS:
+        raise ValueError(f"unknown task {task!r}; expected one of {', '.join(TASKS)}")
+    members: dict[str, list[Finding]] = {name: [] for name in (SUPERCLASS_PHRASES if task == "super" else ())}
+    for finding in findings():
+        name = _class_of(finding, task)
+        if name is not None:
+            members.setdefault(name, []).append(finding)
+    return {name: tuple(found) for name, found in members.items()}
+
+
+def task_classes(task: str) -> tuple[str, ...]:
+    """Names of a task's classes in their fixed order; tasks as `class_findings` takes them."""
+    return tuple(class_findings(task))
 
 
 def task_targets(labels: Iterable[str], task: str, *, skip_unknown: bool = False) -> np.ndarray:
@@ -172,6 +178,7 @@ __all__ = [
     "SUPERCLASS_PHRASES",
     "TASKS",
     "Finding",
+    "class_findings",
     "finding_by_code",
     "finding_by_label",
     "finding_by_snomed",

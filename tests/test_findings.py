@@ -10,6 +10,7 @@ from processing.findings import (
     KINDS,
     SUPERCLASS_PHRASES,
     TASKS,
+    class_findings,
     finding_by_code,
     finding_by_label,
     finding_by_snomed,
@@ -17,6 +18,7 @@ from processing.findings import (
     task_classes,
     task_targets,
 )
+from processing.triplets import labelled_parquet, scp_phrases
 
 SIZES = {"super": 5, "sub": 23, "form": 19, "rhythm": 12}
 
@@ -72,6 +74,14 @@ def test_the_tasks_have_the_sizes_of_the_literature():
     assert {task: len(task_classes(task)) for task in TASKS} == SIZES
     for task in TASKS:
         assert len(set(task_classes(task))) == SIZES[task]
+
+
+def test_classes_are_made_up_of_findings_and_share_none():
+    for task, size in {"super": 44, "sub": 44, "form": 19, "rhythm": 12}.items():
+        members = [finding.code for group in class_findings(task).values() for finding in group]
+        assert len(members) == len(set(members)) == size
+    assert [finding.code for finding in class_findings("sub")["_AVB"]] == ["1AVB", "3AVB", "2AVB"]
+    assert {finding.superclass for finding in class_findings("super")["HYP"]} == {"HYP"}
 
 
 def test_a_finding_is_found_by_code_by_snomed_code_and_by_any_of_its_names():
@@ -150,3 +160,25 @@ def test_superclasses_of_real_recordings_follow_from_their_statements(shared, pa
     rows = pq.read_table(shared / f"data/ptbxl/{part}.parquet", columns=["scp_codes", "superclasses"]).to_pylist()
     for row in rows:
         assert named(json.loads(row["scp_codes"]), "super") == set(row["superclasses"])
+
+
+@pytest.mark.shared
+def test_labels_in_words_say_what_the_statements_say(shared):
+    import pyarrow.parquet as pq
+
+    path = shared / "data/ptbxl/validation_100hz.parquet"
+    phrases = scp_phrases(shared / "data/meta/scp_statements.csv")
+    codes = [json.loads(row["scp_codes"]) for row in pq.read_table(path, columns=["scp_codes"]).to_pylist()]
+    for recording, listed in zip(labelled_parquet(path, phrases), codes, strict=True):
+        for task in TASKS:
+            assert named(recording.labels, task) == named(listed, task), recording.record_id
+
+
+@pytest.mark.shared
+def test_labels_of_the_challenge_are_found_by_name(shared):
+    labels = [recording.labels for recording in labelled_parquet(shared / "data/other/challenge.parquet")]
+    assert all(
+        named(names, "rhythm", skip_unknown=True) >= {"AFIB"} for names in labels if "atrial fibrillation" in names
+    )
+    found = [finding_by_label(name) is not None for names in labels for name in names]
+    assert np.mean(found) > 0.75
