@@ -7,6 +7,7 @@ Writes slope and offset by finding into the checkpoint's `config.json` and print
 
 import argparse
 import json
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from processing.signal_views import isoelectric, printed_mask, without_wander
 from processing.triplets import labelled_parquet, scp_phrases
 
 from .calibration import calibration_error, fit_logistic
-from .training_signal_text import findings_target, macro_auroc
+from .statistics import Interval, auroc, bootstrap
+from .training_signal_text import findings_target
 
 _PRINTED = ("3x4", "3x4+1", "3x4+3", "6x2", "12x1")
 # ours: recordings with a finding from which it can be judged, and the least AUROC, at the lower end of its interval
 _LEAST_POSITIVES, _LEAST_AUROC = 8, 0.7
-_DRAWS = 400
 
 
 @torch.no_grad()
@@ -43,17 +44,6 @@ def printed_logits(model: Any, processor: Any, recordings: list[Recording], seed
     return np.concatenate(rows)
 
 
-def lower_auroc(truth: np.ndarray, score: np.ndarray, groups: list[str], rng: np.random.Generator) -> float:
-    """Lower end of the 95 % interval of the area under the ROC curve, patients drawn with replacement."""
-    patients = {name: np.flatnonzero([group == name for group in groups]) for name in set(groups)}
-    names = sorted(patients)
-    areas = []
-    for _ in range(_DRAWS):
-        rows = np.concatenate([patients[names[k]] for k in rng.integers(len(names), size=len(names))])
-        areas.append(macro_auroc(truth[rows, None], score[rows, None]))
-    return float(np.nanpercentile(areas, 2.5))
-
-
 def calibrate_findings(checkpoint: Path, data: Path, statements: Path, seed: int) -> list[dict[str, Any]]:
     """Fit and judge every finding of the head; a row for each, `told` where it is kept."""
     model = ECGScanModel.from_pretrained(checkpoint, dtype="float32").eval()
@@ -61,7 +51,6 @@ def calibrate_findings(checkpoint: Path, data: Path, statements: Path, seed: int
     recordings = list(labelled_parquet(data, scp_phrases(statements)))
     logits = printed_logits(model, processor, recordings, seed)
     truth = np.array([findings_target(recording.labels, model.config.findings) for recording in recordings])
-    rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     lines: dict[str, list[float]] = {}
     for index, name in enumerate(model.config.findings):
@@ -69,15 +58,14 @@ def calibrate_findings(checkpoint: Path, data: Path, statements: Path, seed: int
         present, score = truth[known, index] == 1, logits[known, index]
         row = {"finding": name, "positives": int(present.sum()), "told": False}
         if row["positives"] >= _LEAST_POSITIVES:
-            groups = [recording.patient_id for recording, k in zip(recordings, known, strict=True) if k]
-            low = lower_auroc(present, score, groups, rng)
+            area = _area(present, score, [recording.patient_id for recording in compress(recordings, known)])
             weights, bias = fit_logistic(score[:, None], present)
             share = 1.0 / (1.0 + np.exp(-(score * weights[0] + bias)))
             row |= {
-                "auroc": macro_auroc(present[:, None], score[:, None]),
-                "auroc_low": low,
+                "auroc": area.value,
+                "auroc_low": area.low,
                 "calibration_error": calibration_error(share, present),
-                "told": low > _LEAST_AUROC,
+                "told": area.low > _LEAST_AUROC,
             }
             if row["told"]:
                 lines[name] = [float(weights[0]), bias]
@@ -87,6 +75,11 @@ def calibrate_findings(checkpoint: Path, data: Path, statements: Path, seed: int
     config["findings_calibration"] = lines
     path.write_text(json.dumps(config, indent=2) + "\n")
     return rows
+
+
+def _area(present: np.ndarray, score: np.ndarray, patients: list[str]) -> Interval:
+    """Area under the ROC curve with its interval over patients."""
+    return bootstrap(lambda rows: auroc(present[rows], score[rows]), patients, repeats=400)
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from processing.leads import LEADS
+from processing.leads import LEAD_LAWS, LEADS, law_residuals
 
 MAX_SHIFT_S = 0.2
 MAX_RATIO = 384.0
@@ -102,6 +102,26 @@ def summarise(scores: list[PageScore]) -> dict[str, float]:
         "r": float(np.median([score.r for score in scores])),
         "named": float(np.mean([score.named for score in scores])),
     }
+
+
+def law_residuals_uv(signal: np.ndarray, *, free_offset: bool = False) -> dict[str, float]:
+    """Mean absolute residual of each lead law in microvolts, over the moments at which all of its leads are known.
+
+    Args:
+        signal: (12, samples) mV, standard order, NaN where unknown.
+        free_offset: takes each law's median residual out first.
+
+    Returns:
+        By name as in `LEAD_LAWS`; laws that can be checked nowhere are left out.
+    """
+    if signal.ndim != 2 or len(signal) != len(LEADS):
+        raise ValueError(f"expected 12 leads as (12, samples) in mV, got {signal.shape}")
+    found = {}
+    for law, residual in zip(LEAD_LAWS, law_residuals(signal), strict=True):
+        known = residual[np.isfinite(residual)]
+        if len(known):
+            found[law] = float(1000 * np.abs(known - (np.median(known) if free_offset else 0.0)).mean())
+    return found
 
 
 def _ratio(power: float, noise: float) -> float:

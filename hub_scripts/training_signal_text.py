@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from scipy.stats import rankdata
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -17,6 +16,7 @@ from processing.signal_views import isoelectric, printed_mask, training_view, wi
 from processing.simulator import RHYTHMS
 from processing.triplets import SUPERCLASS_PHRASES, BatchStream, known_labels, label_text
 
+from .statistics import auroc, macro
 from .training_loop import StageArguments, Task, run
 
 _TEXT_LENGTH = 64
@@ -175,11 +175,11 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     prompts = _text_features(model, processor, list(SUPERCLASS_PHRASES.values()))
     truth = np.array([[name in recording.labels for name in names] for recording in recordings])
     return {
-        "auroc_full": macro_auroc(truth, signals @ prompts.T),
-        "auroc_page": macro_auroc(truth, pages @ prompts.T),
-        "findings_full": macro_auroc(said, told),
-        "findings_page": macro_auroc(said, told_page),
-        "superclasses_page": macro_auroc(said[:, supers], told_page[:, supers]),
+        "auroc_full": macro(auroc, truth, signals @ prompts.T).value,
+        "auroc_page": macro(auroc, truth, pages @ prompts.T).value,
+        "findings_full": macro(auroc, said, told).value,
+        "findings_page": macro(auroc, said, told_page).value,
+        "superclasses_page": macro(auroc, said[:, supers], told_page[:, supers]).value,
         "recall5_page": recall_at(pages @ text.T, [recording.report for recording in recordings], 5),
         "hidden_db": float(torch.cat(hidden_db).mean()),
     }
@@ -188,22 +188,6 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
 def _text_features(model: Any, processor: Any, texts: list[str]) -> np.ndarray:
     parts = [texts[start : start + 64] for start in range(0, len(texts), 64)]
     return torch.cat([model.get_text_features(**tokenized(processor.tokenizer, part)) for part in parts]).numpy()
-
-
-def macro_auroc(truth: np.ndarray, scores: np.ndarray) -> float:
-    """Mean area under the ROC curve over the classes that occur and do not always occur; NaN where none does.
-
-    Args:
-        truth: (rows, classes) bool.
-        scores: (rows, classes), higher for more likely.
-    """
-    areas = []
-    for positive, score in zip(truth.T, scores.T, strict=True):
-        n_positive, n_negative = positive.sum(), (~positive).sum()
-        if n_positive and n_negative:
-            ranks = rankdata(score)[positive].sum()
-            areas.append((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-    return float(np.mean(areas)) if areas else float("nan")
 
 
 def recall_at(similarity: np.ndarray, texts: list[str], count: int) -> float:

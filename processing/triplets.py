@@ -10,16 +10,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import IterableDataset
 
+from .findings import SUPERCLASS_PHRASES
 from .leads import LEADS
 from .records import Recording, encode_plain, read_parquet, recording_of_row
 
-SUPERCLASS_PHRASES = {
-    "NORM": "normal ECG",
-    "MI": "myocardial infarction",
-    "STTC": "ST/T changes",
-    "CD": "conduction disturbance",
-    "HYP": "hypertrophy",
-}
 _ROWS_PER_GROUP = 32
 _SHUFFLE_ROWS = 512
 _SHORTEST_S = 1.0

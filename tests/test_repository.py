@@ -65,7 +65,7 @@ def test_every_dependency_is_bounded_and_pinned_within_its_bounds(repository):
     lines = (repository / "constraints.txt").read_text(encoding="utf-8").split()
     pins = {name.lower().replace("_", "-"): version for name, version in (line.split("==") for line in lines)}
     extras = project["optional-dependencies"]
-    for text in [*project["dependencies"], *extras["demo"], *extras["dev"]]:
+    for text in [*project["dependencies"], *(text for extra in extras.values() for text in extra)]:
         requirement = Requirement(text)
         operators = {specifier.operator for specifier in requirement.specifier}
         assert operators == {">=", "<"}, text
@@ -84,6 +84,11 @@ def test_every_imported_distribution_is_declared(repository):
                 if level or top in sys.stdlib_module_names or top in (*PACKAGES, "ecgscan_autoload"):
                     continue
                 assert import_names.get(top, top).lower().replace("_", "-") in declared, f"{path.name} imports {top}"
+    declared |= {Requirement(text).name for text in project["optional-dependencies"]["evaluate"]}
+    for path in (repository / "hub_scripts" / "metrics").rglob("*.py"):
+        for _, module in _imports(path):
+            top = module.split(".")[0]
+            assert top in sys.stdlib_module_names or top in (*PACKAGES, *declared), f"{path.name} imports {top}"
 
 
 def test_lead_order_is_the_same_in_both_packages():

@@ -17,7 +17,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from contrast_on_two_processes import contrast, contrastive_case
 
 from hub_scripts.training_loop import StageArguments, Task, optimizer_for, rate_at, run
-from hub_scripts.training_signal_text import macro_auroc, recall_at, stage
+from hub_scripts.training_signal_text import recall_at, stage
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
 from modeling_ecgscan.modeling_ecgscan import ECGScanModel
 from processing.feature_extraction_ecgscan import ECGScanFeatureExtractor
@@ -132,13 +132,6 @@ def test_the_learning_rate_rises_and_falls():
 def test_only_matrices_decay():
     groups = optimizer_for(torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.LayerNorm(2)), 1e-3).param_groups
     assert [(group["weight_decay"], len(group["params"])) for group in groups] == [(0.05, 1), (0.0, 3)]
-
-
-def test_macro_auroc_leaves_out_classes_without_both_kinds():
-    truth = np.array([[1, 1, 0], [0, 1, 0], [1, 1, 0], [0, 1, 0]], bool)
-    scores = np.array([[0.9, 0, 0], [0.1, 0, 0], [0.3, 0, 0], [0.5, 0, 0]])
-    assert macro_auroc(truth, scores) == pytest.approx(0.75)
-    assert np.isnan(macro_auroc(truth[:, 1:], scores[:, 1:]))
 
 
 def test_recall_counts_equal_texts_as_found():
