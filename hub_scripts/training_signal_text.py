@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from processing.findings import finding_by_label
 from processing.layouts import LAYOUTS
 from processing.records import Recording, read_parquet
 from processing.signal_views import isoelectric, printed_mask, training_view, without_wander
@@ -115,6 +116,12 @@ def common_findings(shards: Iterable[str], least: int = _LEAST_POSITIVES) -> lis
     return sorted(name for name, count in counts.items() if count >= least)
 
 
+def finding_name(label: str) -> str:
+    """A label in plain clinical English where it is a known finding or superclass, else as it is."""
+    finding = finding_by_label(label)
+    return finding.name if finding else SUPERCLASS_PHRASES.get(label, label)
+
+
 def _said(labels: Iterable[str]) -> tuple[set[str], bool, bool]:
     """What some labels say in English, and whether they tell all superclasses and all statements.
 
@@ -123,8 +130,7 @@ def _said(labels: Iterable[str]) -> tuple[set[str], bool, bool]:
     labels = set(labels)
     superclasses = labels & set(SUPERCLASS_PHRASES)
     rest = labels - superclasses - {rhythm.replace("_", " ") for rhythm in RHYTHMS}
-    said = {SUPERCLASS_PHRASES.get(label, label) for label in labels}
-    return said, bool(superclasses), bool(superclasses and rest)
+    return {finding_name(label) for label in labels}, bool(superclasses), bool(superclasses and rest)
 
 
 def tokenized(tokenizer: Any, texts: list[str]) -> dict[str, Tensor]:
