@@ -108,6 +108,25 @@ def classify(
     raise typer.Exit(classify_command(list(paths), labels=texts, out=out, min_quality=min_quality, checkpoint=model))
 
 
+@app.command()
+def evaluate(
+    train: Annotated[Path, typer.Option(help="Parquet of labelled recordings to fit probes on.")],
+    validation: Annotated[Path, typer.Option(help="Parquet by which their strength is chosen.")],
+    test: Annotated[Path, typer.Option(help="Parquet on which they are measured.")],
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json.")],
+    pages: Annotated[int, typer.Option(min=0, help="Test recordings that are rendered and read.")] = 200,
+    condition: Annotated[Literal["clean", "scan", "photo"], typer.Option(help="How worn the pages are.")] = "scan",
+    seed: Annotated[int, typer.Option(help="Seed of the rendered pages.")] = 0,
+    model: Model = None,
+) -> None:
+    """Measure what the embeddings know: linear probes, prompts, retrieval."""
+    from .evaluate import evaluate_command
+
+    raise typer.Exit(
+        evaluate_command(train, validation, test, out, pages=pages, condition=condition, seed=seed, model=model)
+    )
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is one line and exit code 2."""
     try:

@@ -1,0 +1,232 @@
+"""`ecgscan evaluate`: what the embeddings know, by probes, prompts and retrieval, with intervals over patients."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from processing.findings import TASKS, class_findings, finding_by_label, task_classes, task_targets
+from processing.records import Recording
+from processing.triplets import SUPERCLASS_PHRASES, labelled_parquet
+
+from . import console
+from .arguments import UsageError
+from .linear_probe import FRACTIONS, Labelled, probe_table
+from .loading import Reader, load_reader
+from .read import prepare_folder
+from .representations import Features, page_features, signal_features, text_features
+from .statistics import auroc, bootstrap, macro, paired_bootstrap
+
+LAYOUT = "3x4+1"
+_REPEATS = 300
+_LEAST_ROWS = 25  # recordings from which a probe is fitted
+_NOT_FIGURES = ("classes", "recordings", "left_out")
+
+
+@dataclass
+class Split:
+    """Recordings of one split and the features that were made of them, by representation."""
+
+    recordings: list[Recording]
+    features: dict[str, Features]
+
+    @property
+    def patients(self) -> list[str]:
+        return [recording.patient_id for recording in self.recordings]
+
+    def truth(self, task: str) -> np.ndarray:
+        """(recordings, classes) bool."""
+        return np.array([task_targets(recording.labels, task, skip_unknown=True) for recording in self.recordings])
+
+
+def evaluate_command(
+    train: Path, validation: Path, test: Path, out: Path, *, pages: int, condition: str, seed: int, model: str | None
+) -> int:
+    """Evaluates a checkpoint and writes `evaluation.json`; returns the exit code."""
+    prepare_folder(out)
+    splits = {
+        name: Split(_read(path), {}) for name, path in (("train", train), ("validation", validation), ("test", test))
+    }
+    _refuse_shared_patients(splits)
+    reader = load_reader(model)
+    _featurise(reader, splits)
+    shown = np.linspace(0, len(splits["test"].recordings) - 1, min(pages, len(splits["test"].recordings)))
+    seen = np.unique(shown.round().astype(int)) if pages else np.array([], int)
+    document: dict[str, Any] = {
+        "model": {"name": reader.name, "revision": reader.revision},
+        "recordings": {name: len(split.recordings) for name, split in splits.items()},
+        "layout": LAYOUT,
+        "condition": condition,
+        "pages": len(seen),
+        "seed": seed,
+    }
+    page = None
+    if len(seen):
+        console.out.print(f"reading {len(seen)} rendered pages ...", markup=False)
+        page, document["pages_unread"] = page_features(
+            reader,
+            (splits["test"].recordings[row] for row in seen),
+            layout=LAYOUT,
+            condition=condition,
+            seed=seed,
+        )
+    document["probe"] = {task: _probes(splits, task, seen, page) for task in TASKS}
+    document["prompts"] = _prompts(reader, splits["test"], seen, page)
+    if page is not None:
+        document["retrieval"] = _retrieval(page.embedding, splits["test"].features["signal, 10 s"][seen].embedding)
+    (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
+    _print(document)
+    return 0
+
+
+def _read(path: Path) -> list[Recording]:
+    if not path.is_file():
+        raise UsageError(f"{path}: no Parquet file of recordings")
+    recordings = [recording for recording in labelled_parquet(path) if np.isfinite(recording.signal).all()]
+    if not any(finding_by_label(label) for recording in recordings for label in recording.labels):
+        raise UsageError(f"{path}: no recording has a known label; expected SCP-ECG codes in the column scp_codes")
+    return recordings
+
+
+def _refuse_shared_patients(splits: dict[str, Split]) -> None:
+    """A patient on both sides would be recognised rather than diagnosed."""
+    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        shared = set(splits[one].patients) & set(splits[other].patients) - {""}
+        if shared:
+            raise UsageError(
+                f"{len(shared)} patients, {sorted(shared)[0]} among them, are both in {one} and in {other}; "
+                "split the recordings by patient"
+            )
+
+
+def _featurise(reader: Reader, splits: dict[str, Split]) -> None:
+    """The signal tower's features of all splits, and those of the same tower with random weights."""
+    import torch
+
+    torch.manual_seed(0)
+    untrained = type(reader.model)(reader.model.config).eval()
+    wanted = (
+        ("signal, 10 s", reader.model, None),
+        ("signal, printed", reader.model, LAYOUT),
+        ("random weights, printed", untrained, LAYOUT),
+    )
+    with console.progress_bar("features") as progress:
+        for name, model, layout in wanted:
+            for split in splits.values():
+                recordings = progress.track(split.recordings, description=name)
+                split.features[name] = signal_features(model, reader.processor, recordings, layout)
+
+
+def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, page: Features | None) -> dict[str, Any]:
+    """Macro AUROC on test by representation and share of the labels.
+
+    The image tower is probed with the regression that was fitted on what pages print, as it is the same encoder.
+    """
+    train, validation, test = (splits[name] for name in ("train", "validation", "test"))
+    truth, patients = test.truth(task), np.array(test.patients)
+    told = truth.any(1)
+    found: dict[str, Any] = {"classes": list(task_classes(task)), "recordings": int(told.sum())}
+    lacking = [name for name, split in splits.items() if not _can_tell(split.truth(task))]
+    if lacking:
+        return found | {"left_out": f"no class has positives and negatives in {' and '.join(lacking)}"}
+    for name in test.features:
+        data = _labelled(train, name, task)
+        fractions = tuple(part for part in FRACTIONS if part == 1 or part * len(data.truth) >= _LEAST_ROWS)
+        table = probe_table(data, _labelled(validation, name, task), fractions=fractions)
+        figures: dict[str, Any] = {}
+        for result in table:
+            score = result.probe.scores(test.features[name].pooled)
+            figure = _figure(truth[told], score[told], patients[told])
+            figures.setdefault(f"{result.fraction:g}", []).append({"seed": result.seed, **figure})
+        found[name] = figures
+        if name == "signal, printed" and page is not None:
+            rows = np.asarray(told)[seen]
+            on_page = result.probe.scores(page.pooled)
+            found["image"] = {"1": [{"seed": 0, **_figure(truth[seen][rows], on_page[rows], patients[seen][rows])}]}
+            found["image minus signal, printed"] = _difference(
+                truth[seen][rows], on_page[rows], score[seen][rows], patients[seen][rows]
+            )
+    return found
+
+
+def _can_tell(truth: np.ndarray) -> bool:
+    truth = truth[truth.any(1)]
+    return bool((truth.any(0) & ~truth.all(0)).any()) if len(truth) else False
+
+
+def _labelled(split: Split, name: str, task: str) -> Labelled:
+    truth = split.truth(task)
+    told = truth.any(1)
+    return Labelled(split.features[name].pooled[told], truth[told])
+
+
+def _figure(truth: np.ndarray, score: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+    interval = bootstrap(lambda rows: macro(auroc, truth[rows], score[rows]).value, list(patients), repeats=_REPEATS)
+    return {"auroc": interval.value, "low": interval.low, "high": interval.high}
+
+
+def _difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+    found = paired_bootstrap(
+        lambda rows: macro(auroc, truth[rows], a[rows]).value,
+        lambda rows: macro(auroc, truth[rows], b[rows]).value,
+        list(patients),
+        repeats=_REPEATS,
+    )
+    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p}
+
+
+def _prompts(reader: Reader, test: Split, seen: np.ndarray, page: Features | None) -> dict[str, Any]:
+    """Macro AUROC of the superclasses from prompts: the mean embedding of every wording of every member."""
+    members = class_findings("super")
+    prompts = np.stack(
+        [
+            text_features(
+                reader.model,
+                reader.processor.tokenizer,
+                [SUPERCLASS_PHRASES[name], *(phrase for finding in members[name] for phrase in finding.phrases)],
+            ).mean(0)
+            for name in members
+        ]
+    )
+    truth, patients = test.truth("super"), np.array(test.patients)
+    found = {
+        name: _figure(truth, test.features[name].embedding @ prompts.T, patients)
+        for name in ("signal, 10 s", "signal, printed")
+    }
+    if page is not None:
+        found["image"] = _figure(truth[seen], page.embedding @ prompts.T, patients[seen])
+    return found
+
+
+def _retrieval(pages: np.ndarray, signals: np.ndarray) -> dict[str, float]:
+    """Share of pages whose own recording, whole, is the nearest, or among the five nearest, of all printed ones."""
+    similarity = pages @ signals.T
+    rank = (similarity > np.diag(similarity)[:, None]).sum(1)
+    return {"among": len(pages), "r_at_1": float((rank < 1).mean()), "r_at_5": float((rank < 5).mean())}
+
+
+def _cell(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "left out"
+    figure = found["1"][0] if "1" in found else found
+    value = figure.get("auroc", figure.get("difference"))
+    return f"{value:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+
+
+def _print(document: dict[str, Any]) -> None:
+    table = Table("linear probe, macro AUROC", *TASKS)
+    names = dict.fromkeys(name for task in TASKS for name in document["probe"][task] if name not in _NOT_FIGURES)
+    for name in names:
+        table.add_row(name, *(_cell(document["probe"][task].get(name)) for task in TASKS))
+    console.out.print(table)
+    prompts = ", ".join(f"{name} {figure['auroc']:.3f}" for name, figure in document["prompts"].items())
+    console.out.print(f"prompts, superclasses: {prompts}", markup=False)
+    if "retrieval" in document:
+        found = document["retrieval"]
+        console.out.print(
+            f"page to recording among {found['among']}: R@1 {found['r_at_1']:.2f}, R@5 {found['r_at_5']:.2f}",
+            markup=False,
+        )

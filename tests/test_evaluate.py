@@ -1,0 +1,70 @@
+"""The evaluation of embeddings: what is compared with what, and splits that can't be."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hub_scripts.evaluate import _retrieval
+from hub_scripts.representations import signal_features
+from modeling_ecgscan import ECGScanModel
+from processing.processing_ecgscan import ECGScanProcessor
+from processing.simulator import simulate
+from processing.triplets import prepare, simulated
+
+
+@pytest.fixture(scope="module")
+def splits(tmp_path_factory):
+    """Three prepared files of simulated recordings, of different patients."""
+    folder = tmp_path_factory.mktemp("splits")
+    for seed, (name, count) in enumerate({"train": 24, "validation": 16, "test": 16}.items()):
+        recordings = (replace(found, patient_id=f"{name} {n}") for n, found in enumerate(simulated(count, seed)))
+        prepare(recordings, folder / name, split=name, shards=1)
+    return {name: next((folder / name).glob("*.parquet")) for name in ("train", "validation", "test")}
+
+
+def _options(splits, **others):
+    return [text for name, path in (splits | others).items() for text in (f"--{name}", path)]
+
+
+def test_every_representation_is_probed_and_pages_are_retrieved(ecgscan, tiny, splits, tmp_path):
+    code, out, _ = ecgscan("evaluate", *_options(splits), "--out", tmp_path, "--pages", 3, "--model", tiny)
+    assert code == 0
+    document = json.loads((tmp_path / "evaluation.json").read_text())
+    found = document["probe"]["super"]
+    for name in ("signal, 10 s", "signal, printed", "random weights, printed"):
+        figure = found[name]["1"][0]
+        assert 0 <= figure["low"] <= figure["auroc"] <= figure["high"] <= 1
+    assert "left_out" in document["probe"]["form"]
+    assert document["retrieval"]["among"] == document["pages"] == 3
+    assert "signal, 10 s" in out
+
+
+def test_a_patient_on_both_sides_is_refused(ecgscan, tiny, splits, tmp_path):
+    code, _, err = ecgscan("evaluate", *_options(splits, test=splits["train"]), "--out", tmp_path, "--model", tiny)
+    assert code == 2
+    assert "24 patients" in err
+    assert "both in train and in test" in err
+
+
+def test_a_page_that_lies_nearest_to_its_own_recording_counts_as_found():
+    pages = np.eye(6)
+    assert _retrieval(pages, pages)["r_at_1"] == 1.0
+    shifted = _retrieval(pages, np.roll(pages, 1, axis=0) + 0.5 * pages)
+    assert shifted["r_at_1"] == 0.0
+    assert shifted["r_at_5"] == 1.0
+
+
+def test_what_is_not_printed_does_not_reach_the_features(tiny):
+    model, processor = ECGScanModel.from_pretrained(tiny).eval(), ECGScanProcessor.from_pretrained(tiny)
+    recording = simulate(4)
+    hidden = recording.signal.copy()
+    hidden[6:9, : hidden.shape[1] // 4] += 0.5  # V1 to V3 stand in the third column of a 3x4 page
+    features = [
+        signal_features(model, processor, [found], layout).pooled
+        for found in (recording, replace(recording, signal=hidden))
+        for layout in ("3x4", None)
+    ]
+    printed, whole = np.abs(features[0] - features[2]).max(), np.abs(features[1] - features[3]).max()
+    assert printed < 0.1 * whole
