@@ -1,18 +1,21 @@
 """Reading strips: heights, losses, edges, names and the time axis, each against a value known beforehand."""
 
+import math
 from dataclasses import replace
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
 import torch
 
 from hub_scripts.training_pages import crowding
-from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
+from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines, soft_edge
 from modeling_ecgscan.locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
 from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import (
     BIN_MM,
+    COSTS_PER_BIN,
     HEIGHT_BINS,
     TILE_HEIGHT,
     TILE_PX_PER_MM_X,
@@ -22,7 +25,7 @@ from modeling_ecgscan.reading_ecgscan import (
 )
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
-from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, regular_columns, strip_times
+from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, settled_starts, strip_times
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, close_up_view, turned_view
@@ -39,7 +42,8 @@ def certain(bins: list[int]) -> StripReading:
 
 
 def reading_of(logits: torch.Tensor, presence: torch.Tensor) -> StripReading:
-    return StripReading(logits, presence, torch.zeros(len(logits), 2), torch.zeros(len(logits), 3))
+    movement = torch.tensor([[-20.0], [20.0], [-20.0]]).expand(len(logits), len(COSTS_PER_BIN), logits.shape[2])
+    return StripReading(logits, presence, movement.clone(), torch.zeros(len(logits), 2), torch.zeros(len(logits), 3))
 
 
 def columns_of(x_mm: np.ndarray, height_mm: np.ndarray, present: np.ndarray) -> StripColumns:
@@ -75,6 +79,38 @@ def test_of_two_peaks_the_one_that_a_stroke_leads_to_is_followed():
     assert height[0, 4].item() == pytest.approx(bin_heights_mm()[42].item(), abs=1.0)
 
 
+def test_the_chains_heights_are_those_of_all_paths_weighed_one_by_one():
+    torch.manual_seed(0)
+    columns, bins = 3, 4
+    reading = StripReading(
+        torch.randn(1, bins, columns),
+        torch.zeros(1, columns),
+        torch.randn(1, len(COSTS_PER_BIN), columns),
+        torch.zeros(1, 2),
+        torch.zeros(1, 3),
+    )
+    share = reading.logits.softmax(1)[0] + 1e-4
+    weight = reading.movement.softmax(1)[0]
+    expected = torch.zeros(bins, columns)
+    for path in product(range(bins), repeat=columns):
+        likely = torch.prod(share[list(path), range(columns)])
+        for column, (here, there) in enumerate(pairwise(path)):
+            moves = [math.exp(-cost * abs(here - there)) for cost in COSTS_PER_BIN]
+            likely = likely * (weight[:, column] * torch.tensor(moves)).sum()
+        expected[list(path), range(columns)] += likely
+    assert torch.allclose(reading.posterior()[0], expected / expected.sum(0), atol=1e-5)
+
+
+def test_the_loss_teaches_through_the_chain_how_a_trace_moves():
+    reading = reading_of(torch.randn(2, HEIGHT_BINS, 32), torch.zeros(2, 32))
+    reading.movement.requires_grad_(True)
+    ones = torch.ones(2, 32)
+    losses = reading_loss(reading, 5.0 * ones, ones, ones, ones, torch.zeros(2, 2, dtype=torch.long))
+    sum(losses.values()).backward()
+    assert torch.isfinite(reading.movement.grad).all()
+    assert reading.movement.grad.abs().sum() > 0
+
+
 def test_soft_heights_are_a_distribution_around_the_true_height():
     target = soft_heights(torch.tensor([[0.0, 3.3, -7.25]]))
     assert torch.allclose(target.sum(1), torch.ones(1, 3))
@@ -82,9 +118,9 @@ def test_soft_heights_are_a_distribution_around_the_true_height():
 
 
 def test_reading_loss_of_even_odds_is_the_logarithm_of_the_bins():
-    ones = torch.ones(2, 40)
-    reading = reading_of(torch.zeros(2, HEIGHT_BINS, 40), torch.zeros(2, 40))
-    losses = reading_loss(reading, torch.zeros(2, 40), ones, ones, ones, torch.tensor([[0, 1], [-1, -1]]))
+    ones = torch.ones(2, 1)  # a chain of one column has nothing to add
+    reading = reading_of(torch.zeros(2, HEIGHT_BINS, 1), torch.zeros(2, 1))
+    losses = reading_loss(reading, torch.zeros(2, 1), ones, ones, ones, torch.tensor([[0, 1], [-1, -1]]))
     assert losses["height"].item() == pytest.approx(np.log(HEIGHT_BINS), abs=1e-4)
     assert losses["presence"].item() == pytest.approx(0.5 * np.log(2), abs=1e-5)
     # the second tile cannot tell speed and gain and does not count
@@ -184,9 +220,12 @@ def test_a_row_found_too_low_is_moved_to_where_its_traces_rest():
     assert np.median(levelled[0].height_mm) == pytest.approx(0.4)
 
 
-def four_columns(starts: list[float]) -> list[FoundStrip]:
+def four_columns(starts: list[float]) -> tuple[list[FoundStrip], list[StripColumns]]:
+    """Strips of one row that begin at these places, and traces that show it."""
     leads = ("I", "aVR", "V1", "V4")
-    return [FoundStrip(lead, 0, k, x, x + 44.0, 0.0) for k, (lead, x) in enumerate(zip(leads, starts, strict=True))]
+    strips = [FoundStrip(lead, 0, k, x, x + 44.0, 0.0) for k, (lead, x) in enumerate(zip(leads, starts, strict=True))]
+    x = np.arange(-6.0, 260.0, 0.05)
+    return strips, [columns_of(x, 0 * x, (x > start) & (x < start + 44.0)) for start in starts]
 
 
 def test_columns_follow_in_time_or_start_together():
@@ -197,20 +236,44 @@ def test_columns_follow_in_time_or_start_together():
 
 
 def test_columns_a_quarter_second_or_its_multiple_apart_are_so_exactly_though_one_was_found_early():
-    strips = regular_columns(four_columns([19.3, 82.6, 145.0, 207.4]), 25.0)
+    strips = settled_starts(*four_columns([19.3, 82.6, 145.0, 207.4]), 25.0)
     assert np.diff([strip.start_mm for strip in strips]) == pytest.approx([62.5] * 3)
     assert strips[0].start_mm == pytest.approx(20.0, abs=0.11)
 
 
 def test_columns_of_a_page_printed_a_little_too_narrow_still_begin_every_two_and_a_half_seconds():
-    strips = regular_columns(four_columns([0.0, 62.1, 124.1, 186.3]), 25.0)
+    strips = settled_starts(*four_columns([0.0, 62.1, 124.1, 186.3]), 25.0)
     assert np.diff([strip.start_mm for strip in strips]) == pytest.approx([62.1] * 3, abs=0.06)
     assert [start for start, _ in strip_times(strips, 25.0, "sequential")] == pytest.approx([0.0, 2.5, 5.0, 7.5])
 
 
 def test_columns_of_an_odd_length_keep_their_measured_places():
-    strips = four_columns([0.0, 44.0, 88.1, 132.0])
-    assert regular_columns(strips, 25.0) == strips
+    strips, traces = four_columns([0.0, 44.0, 88.1, 132.0])
+    settled = settled_starts(strips, traces, 25.0)
+    assert [strip.start_mm for strip in settled] == pytest.approx([0.0, 44.0, 88.1, 132.0], abs=0.03)
+
+
+@pytest.mark.parametrize("tenth", range(5))
+def test_an_edge_is_found_to_a_part_of_a_column_and_a_clear_one_counts_more(tenth):
+    x, edge = np.arange(0.0, 20.0, 1 / 6), 10.0 + tenth / 30
+    share = np.clip((x - edge) * 6 + 0.5, 0.0, 1.0)  # of each column, 1/6 mm wide, that lies behind the edge
+    clear = StripColumns(x, 0 * x, 0 * x + 0.2, 0.01 + 0.98 * share)
+    vague = StripColumns(x, 0 * x, 0 * x + 0.2, 0.5 + 0.3 * share)
+    place, weight = soft_edge(clear, 10.3)
+    assert place == pytest.approx(edge, abs=0.01)
+    found = soft_edge(vague, 10.3)
+    assert found[0] == pytest.approx(edge, abs=0.01)
+    assert found[1] == pytest.approx((0.3 / 0.98) ** 4 * weight, rel=0.1)
+    assert soft_edge(StripColumns(x, 0 * x, 0 * x + 0.2, 0 * x + 0.9), 10.3)[1] < 1e-3
+
+
+def test_the_first_columns_clear_start_outweighs_vague_ones_further_on():
+    strips, traces = four_columns([20.0, 82.2, 144.7, 207.2])
+    x = traces[0].x_mm
+    vague = [StripColumns(x, 0 * x, 0 * x + 0.2, 0.5 + 0.4 * (x > start)) for start in (82.2, 144.7, 207.2)]
+    settled = settled_starts(strips, [traces[0], *vague], 25.0)
+    assert settled[0].start_mm == pytest.approx(20.0, abs=0.05)
+    assert np.diff([strip.start_mm for strip in settled]) == pytest.approx([62.5] * 3)
 
 
 def test_lead_law_residual_ignores_baselines_and_sees_a_wrong_lead():
