@@ -53,6 +53,7 @@ def characters_of(page: Any, shown: np.ndarray) -> tuple[list[Character], str]:
     found = []
     textpage = page.get_textpage()
     try:
+        matrix = raw.FS_MATRIX()
         sides = [ctypes.c_double() for _ in range(4)]
         for index in range(textpage.count_chars()):
             letter = chr(raw.FPDFText_GetUnicode(textpage.raw, index))
@@ -61,8 +62,8 @@ def characters_of(page: Any, shown: np.ndarray) -> tuple[list[Character], str]:
                 continue
             left, right, bottom, top = (side.value for side in sides)
             corners = mapped(shown, [(left, bottom), (right, top)])
-            angle = raw.FPDFText_GetCharAngle(textpage.raw, index)
-            along = shown[:, :2] @ (math.cos(angle), math.sin(angle))
+            raw.FPDFText_GetMatrix(textpage.raw, index, matrix)
+            along = shown[:, :2] @ (matrix.a, matrix.b)
             turn = round(math.atan2(along[1], along[0]) / (math.pi / 2)) % 4
             found.append(Character(letter, turn, (*corners.min(0), *corners.max(0))))
         return found, textpage.get_text_bounded() if found else ""
