@@ -150,7 +150,8 @@ def read_drawn(page: PageImage, columns: str) -> tuple[Any, tuple[int, int]] | N
     size = page.image.shape[:2]
     try:
         return read_vectors(page.vectors, size, columns), size
-    except Doubt:
+    except (Doubt, ArithmeticError, ValueError, IndexError):
+        # whatever a strange drawing leads to: its picture can still be read
         return None
 
 

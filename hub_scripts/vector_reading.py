@@ -12,7 +12,7 @@ from processing.leads import LEADS
 from processing.vector_pages import DrawnLine, DrawnWord, VectorPage
 
 from .vector_scale import POINTS_PER_MM, Doubt, Pulse, find_pulses, grid_units, printed_scale, pulse_gain
-from .vector_strips import Strip, find_strips, levelled, without_pulses
+from .vector_strips import Strip, check_lengths, find_strips, levelled, without_pulses
 
 CONFIDENCE = QUALITY = 0.99
 _LEAST_POINTS = 40  # of a trace
@@ -58,6 +58,8 @@ def read_vectors(page: VectorPage, image_size: tuple[int, int], columns: str = "
     strips = levelled(find_strips(without_pulses(lines, pulses), pulses, words, upright))
     if len(strips) < _LEAST_TRACES:
         raise Doubt(f"{len(strips)} strips are drawn")
+    if not pulses:
+        check_lengths(strips, scale.speed[0])
     return _report(page, strips, scale, image_size, columns)
 
 

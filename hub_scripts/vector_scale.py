@@ -139,7 +139,6 @@ def find_pulses(lines: list[np.ndarray]) -> list[Pulse]:
             pulse = _pulse(line, index, int(run[0]), int(run[-1]) + 1) if flat[run[0]] else None
             if pulse is not None:
                 found.append(pulse)
-                break
     return found
 
 

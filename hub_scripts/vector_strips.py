@@ -19,6 +19,8 @@ _NAME_PLACE_MM = 6.0  # the same along the row
 _JOINT_MM = 1.5  # between pieces of one strip
 _SEPARATOR_MM = (2.0, 20.0)
 _REST_MM = 0.2
+_ODD_S = 0.05
+_EQUAL_MM = 1.0  # by which strips of one row may differ in length
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def without_pulses(lines: list[np.ndarray], pulses: list[Pulse]) -> list[np.ndar
     cut = list(lines)
     for pulse in pulses:
         line = lines[pulse.line]
+        if cut[pulse.line] is not line:
+            raise Doubt("a line holds two calibration pulses")
         if pulse.left - line[0, 0] > line[-1, 0] - pulse.right:
             cut[pulse.line] = _before_pulse(line, pulse)
             continue
@@ -261,6 +265,21 @@ def _check_doubles(strips: list[Strip]) -> None:
         shared = [strip for strip in alike if sum(other.row == strip.row for other in strips) > 1]
         if len(alike) > 2 or (len(alike) == 2 and len(shared) != 1):
             raise Doubt(f"{lead} is printed {len(alike)} times")
+
+
+def check_lengths(strips: list[Strip], speed: float) -> None:
+    """On a page without pulses rows are of half seconds, in equal parts: a pulse not known as one would show.
+
+    Raises:
+        Doubt: a row is of another length, or its strips differ.
+    """
+    for number in {strip.row for strip in strips}:
+        row = [strip for strip in strips if strip.row == number]
+        lengths = [float(np.ptp(strip.points[:, 0])) for strip in row]
+        first, last = min(strip.points[0, 0] for strip in row), max(strip.points[-1, 0] for strip in row)
+        seconds = (last - first) / speed
+        if max(lengths) - min(lengths) > _EQUAL_MM or abs(seconds - round(2 * seconds) / 2) > _ODD_S:
+            raise Doubt(f"a row of {seconds:.2f} s may hold more than its leads")
 
 
 def levelled(strips: list[Strip]) -> list[Strip]:

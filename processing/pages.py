@@ -268,7 +268,7 @@ def _open_pdf(path: Path, drawing: bool) -> Iterator[PageImage]:
             try:
                 page = document[index]
                 pixels = _render_pdf_page(page, f"{path}: page {index + 1} of the PDF")
-                vectors = read_drawing(page) if drawing else None
+                vectors = _drawing_of(page) if drawing else None
             except pdfium.PdfiumError as error:
                 raise PageError(
                     f"{path}: page {index + 1} of the PDF is damaged ({error}); print it again to PDF"
@@ -276,6 +276,14 @@ def _open_pdf(path: Path, drawing: bool) -> Iterator[PageImage]:
             yield PageImage(pixels, str(path), index + 1, n_pages, vectors=vectors)
     finally:
         document.close()
+
+
+def _drawing_of(page: Any) -> VectorPage | None:
+    """Lines and words of a page, or None where coordinates are no numbers."""
+    try:
+        return read_drawing(page)
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def pdf_scale(width: float, height: float) -> float:
