@@ -16,7 +16,6 @@ _NAME_REACH_MM = (18.0, 15.0)  # of a name before and after its strip's start
 _NAME_ABOVE, _NAME_BELOW = 1.0, 0.6  # of the distance between rows
 _NAME_LEVEL = 0.3  # of that distance, by which names may stand unevenly
 _NAME_PLACE_MM = 6.0  # the same along the row
-_JOINT_MM = 1.5  # between pieces of one strip
 _SEPARATOR_MM = (2.0, 20.0)
 _REST_MM = 0.2
 _ODD_S = 0.05
@@ -207,31 +206,17 @@ def _offset(levels: np.ndarray, heights: np.ndarray, pitch: float) -> float:
 
 
 def _one_piece_a_name(row: _Row, names: list[tuple[str, float]], upright: list[np.ndarray]) -> list[np.ndarray]:
-    """A row's pieces joined or cut so that each has one name."""
+    """A row's pieces, cut so that each has one name; none are joined: a name may be missing."""
     start = row.start
     places = [start + place - names[0][1] for _, place in names]
     pieces = row.pieces
-    if len(pieces) > len(names):
-        pieces = _joined(pieces, places)
-    elif len(pieces) == 1 and len(names) > 1:
+    if len(pieces) == 1:
         pieces = _cut(pieces[0], places, row.level, upright)
     if len(pieces) != len(names):
         raise Doubt(f"a row of {len(pieces)} traces has {len(names)} names")
     if any(abs(piece[0, 0] - place) > _NAME_PLACE_MM for piece, place in zip(pieces, places, strict=True)):
         raise Doubt("names do not stand at the starts of their traces")
     return pieces
-
-
-def _joined(pieces: list[np.ndarray], places: list[float]) -> list[np.ndarray]:
-    """Pieces that no name begins are part of the one before."""
-    joined = [pieces[0]]
-    for piece in pieces[1:]:
-        named = min(abs(piece[0, 0] - place) for place in places) < _NAME_PLACE_MM
-        if named or piece[0, 0] - joined[-1][-1, 0] > _JOINT_MM:
-            joined.append(piece)
-        else:
-            joined[-1] = np.concatenate([joined[-1], piece])
-    return joined
 
 
 def _cut(piece: np.ndarray, places: list[float], level: float, upright: list[np.ndarray]) -> list[np.ndarray]:
@@ -252,8 +237,8 @@ def _cut(piece: np.ndarray, places: list[float], level: float, upright: list[np.
     if len(marks) == len(cuts):
         cuts = np.array(marks)
     elif marks:
-        raise Doubt(f"{len(marks)} separators stand between {len(places)} names")
-    if np.abs(cuts - places[1:]).max() > _NAME_PLACE_MM:
+        raise Doubt(f"a row of {len(places)} names has {len(marks)} separators")
+    if np.abs(cuts - places[1:]).max(initial=0.0) > _NAME_PLACE_MM:
         raise Doubt("names do not stand where their leads begin")
     return [part for part in np.split(piece, np.searchsorted(x, cuts - 0.3 * step)) if len(part) > 1]
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import nullcontext
 
 import matplotlib
 import numpy as np
@@ -13,6 +14,7 @@ from vector_pdfs import Drawing, draw, page_of, write_pdf
 
 from hub_scripts.vector_reading import read_vectors
 from hub_scripts.vector_scale import Doubt
+from hub_scripts.vector_strips import Strip, check_lengths
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.pages import open_page, open_pages, pdf_scale
@@ -162,13 +164,33 @@ def test_without_names_nothing_is_taken_from_the_lines(tmp_path, recording):
 def test_a_pulse_that_can_not_be_known_as_one_leaves_a_doubt(tmp_path, recording, monkeypatch, pen):
     draw(recording, tmp_path / "a.pdf", pulse="joined", pen=pen)
     monkeypatch.setattr("hub_scripts.vector_reading.find_pulses", lambda lines: [])
-    with pytest.raises(Doubt, match="may hold more than its leads"):
+    with pytest.raises(Doubt):
+        _read(tmp_path / "a.pdf")
+
+
+@pytest.mark.parametrize(("seconds", "doubted"), [((5.0, 5.0), False), ((5.3, 5.0), True), ((10.32,), True)])
+def test_rows_without_pulses_are_of_half_seconds_in_equal_parts(seconds, doubted):
+    ends = np.cumsum([0.0, *seconds]) * 25.0
+    strips = [
+        Strip("I", 0, column, np.array([(ends[column], 0.0), (ends[column + 1], 0.0)]))
+        for column in range(len(seconds))
+    ]
+    with pytest.raises(Doubt) if doubted else nullcontext():
+        check_lengths(strips, 25.0)
+
+
+def test_a_separator_without_a_name_leaves_a_doubt(tmp_path, recording):
+    content, size = page_of(recording, Drawing(layout="6x2", pen="rows", separators=True))
+    for lead in LEADS[6:]:
+        content = content.replace(b"(%s)" % lead.encode(), b"( )")
+    write_pdf(tmp_path / "a.pdf", [(content, size, b"")])
+    with pytest.raises(Doubt, match="1 names has 1 separators"):
         _read(tmp_path / "a.pdf")
 
 
 def test_traces_drawn_as_filled_outlines_are_no_lines(tmp_path, recording):
     content, size = page_of(recording, Drawing())
-    write_pdf(tmp_path / "a.pdf", [(content.replace(b" S\n", b" f\n"), size, b"")])
+    write_pdf(tmp_path / "a.pdf", [((content + b"\n").replace(b" S\n", b" f\n"), size, b"")])
     with pytest.raises(Doubt, match="0 traces"):
         _read(tmp_path / "a.pdf")
 

@@ -108,7 +108,7 @@ def page_of(recording: Recording, drawing: Drawing) -> tuple[bytes, tuple[float,
                 drawing.truth[lead] = (start, end)
             index = np.arange(round(start * 500), round(end * 500), drawing.step)
             x = LEFT_MM + index / 500 * drawing.speed
-            values = recording.signal[LEADS.index(lead), index].astype(float) * drawing.gain
+            values = recording.signal[LEADS.index(lead.lstrip("-")), index].astype(float) * drawing.gain
             parts.append(list(zip(x.tolist(), (y - values).tolist(), strict=True)))
             if drawing.names:
                 text(LEFT_MM + start * drawing.speed + 1, y - 9, lead, 9)
