@@ -23,7 +23,9 @@ class ECGReading:
         quality: probability that the reading reaches 10 dB.
         speed, gain: value and whether it was "read" or "assumed".
         columns: "sequential" or "simultaneous", and its source.
+        source: "picture", or "vectors" where the lines of a PDF were read themselves.
         strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
+        findings: calibrated probability by finding; empty where no ECG was found or the model tells none.
     """
 
     status: str
@@ -37,10 +39,12 @@ class ECGReading:
     columns: tuple[str, str] = ("sequential", "assumed")
     strips: list[dict[str, Any]] = field(default_factory=list)
     completed: np.ndarray | None = None
+    findings: dict[str, float] = field(default_factory=dict)
     heart_rate_bpm: float | None = None
     lead_law_residual_uv: float | None = None
     grid_px_per_mm: float | None = None
     features: dict[str, float] = field(default_factory=dict)
+    source: str = "picture"
 
 
 @dataclass

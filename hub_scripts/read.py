@@ -17,6 +17,8 @@ from processing.records import record_name
 from .arguments import UsageError
 from .loading import Reader, load_reader
 from .results import Row, Summary, error_json, outputs_of, page_json, refuse_below, row_of, write_json, write_page
+from .vector_reading import read_vectors
+from .vector_scale import Doubt
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class PageReader:
             started = perf_counter()
             opened = 0
             try:
-                for page in open_pages(task.file):
+                for page in open_pages(task.file, drawing=True):
                     opened = page.page
                     waiting.append((task, page, perf_counter() - started))
                     if len(waiting) == self.options.batch_size:
@@ -110,6 +112,19 @@ class PageReader:
 
     def _readings(self, pages: list[PageImage]) -> list[Any]:
         """Per page (reading, size), or the error that only this page raised."""
+        drawn = [read_drawn(page, self.options.columns) for page in pages]
+        seen = iter(self._seen([page for page, reading in zip(pages, drawn, strict=True) if reading is None]))
+        return [next(seen) if reading is None else self._inferred(*reading) for reading in drawn]
+
+    def _inferred(self, reading: Any, size: tuple[int, int]) -> tuple[Any, tuple[int, int]]:
+        """A reading of lines with what the model infers from it: the ten seconds, and findings."""
+        import torch
+
+        with torch.inference_mode():
+            return self.reader.model.inferred([reading])[1][0], size
+
+    def _seen(self, pages: list[PageImage]) -> list[Any]:
+        """As `_readings`, from the pictures."""
         if not pages:
             return []
         try:
@@ -117,7 +132,7 @@ class PageReader:
         except Exception as error:
             if len(pages) == 1:
                 return [error]
-            return [result for page in pages for result in self._readings([page])]
+            return [result for page in pages for result in self._seen([page])]
 
     def _failed(self, task: Task, page: int, reason: str, pages: int | None = None) -> Row:
         document = error_json(str(task.file), page, reason, self.model)
@@ -133,6 +148,18 @@ class PageReader:
             settings=settings_of(self.options, self.reader.revision, self.min_quality),
             modified=modified(task.file),
         )
+
+
+def read_drawn(page: PageImage, columns: str) -> tuple[Any, tuple[int, int]] | None:
+    """(reading, size) from a page's lines, or None where its picture has to be read."""
+    if page.vectors is None:
+        return None
+    size = page.image.shape[:2]
+    try:
+        return read_vectors(page.vectors, size, columns), size
+    except (Doubt, ArithmeticError, ValueError, IndexError):
+        # whatever a strange drawing leads to: its picture can still be read
+        return None
 
 
 def settings_of(options: Options, revision: str, min_quality: float) -> str:

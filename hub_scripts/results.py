@@ -35,6 +35,7 @@ class Row:
     mm_per_s: str = ""
     mm_per_mv: str = ""
     columns: str = ""
+    source: str = ""
     heart_rate_bpm: str = ""
     lead_law_residual_uv: str = ""
     seconds: str = ""
@@ -147,6 +148,7 @@ def page_json(page: PageImage, reading: Any, model: dict[str, str], seconds: flo
         "paper_speed": sourced("mm_per_s", reading.speed),
         "gain": sourced("mm_per_mv", reading.gain),
         "columns": sourced("mode", reading.columns),
+        "source": reading.source,
         "leads": lead_parts(reading.signal, reading.confidence),
         "heart_rate_bpm": _rounded(reading.heart_rate_bpm, 1),
         "lead_law_residual_uv": _rounded(reading.lead_law_residual_uv, 1),
@@ -174,6 +176,7 @@ def error_json(file: str, page: int, reason: str, model: dict[str, str]) -> dict
         "paper_speed": None,
         "gain": None,
         "columns": None,
+        "source": None,
         "leads": {},
         "heart_rate_bpm": None,
         "lead_law_residual_uv": None,
@@ -257,6 +260,7 @@ def row_of(document: dict[str, Any]) -> Row:
         mm_per_s=text("paper_speed", "mm_per_s"),
         mm_per_mv=text("gain", "mm_per_mv"),
         columns=text("columns", "mode"),
+        source=text("source"),
         heart_rate_bpm=text("heart_rate_bpm"),
         lead_law_residual_uv=text("lead_law_residual_uv"),
         seconds=text("seconds"),

@@ -180,9 +180,9 @@ class ECGScanModel(ECGScanPreTrainedModel):
         if not self.reads:
             raise ValueError("architecture 'vit' embeds pages but does not read them; use a checkpoint with 'reader'")
         readings = self.image_model.read(pixel_values, page_size, columns)
-        return self._completed(readings)[1]
+        return self.inferred(readings)[1]
 
-    def _completed(self, readings: list[ECGReading]) -> tuple[Tensor, list[ECGReading]]:
+    def inferred(self, readings: list[ECGReading]) -> tuple[Tensor, list[ECGReading]]:
         """Features (B, signal width) of readings, and the readings with what the signal tower infers from them."""
         values, weight = self.signals_of(readings)
         pooled, scales = self.signal_model.encode(values, weight)
@@ -231,7 +231,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
             return self.image_model(pixel_values, page_size), None
         with torch.no_grad():
             readings = self.image_model.read(pixel_values, page_size, columns)
-        return self._completed(readings)
+        return self.inferred(readings)
 
     def get_image_features(self, pixel_values: Tensor, page_size: Tensor | None = None) -> Tensor:
         """Unit vectors (B, projection_dim) of pages."""

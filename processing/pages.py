@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .vector_pages import VectorPage, read_drawing
 
 PAGE_SUFFIXES = frozenset(
     f".{suffix}"
@@ -33,7 +36,9 @@ PAGE_SUFFIXES = frozenset(
 MAX_PIXELS = 200_000_000
 MIN_SIDE = 32
 PDF_DPI = 300
-PDF_LONGEST_SIDE = 4000
+# Pages of an unusual size in millimetres are still ECGs: a strip scaled down, a poster, a page measured in pixels.
+PDF_SIDES = (2000, 4000)
+PDF_PIXELS = 20_000_000
 # Pages are read at no more than this (`ECGScanImageProcessor.longest_edge`), so larger ones may be decoded reduced.
 REDUCED_LONGEST_SIDE = 4000
 
@@ -54,6 +59,7 @@ class PageImage:
         page: 1-based number within the file.
         n_pages: how many pages the file holds.
         note: what the reader of the result should know about the opening, or None.
+        vectors: the page's lines and words, of a PDF opened with its drawing, or None.
     """
 
     image: np.ndarray
@@ -61,6 +67,7 @@ class PageImage:
     page: int
     n_pages: int
     note: str | None = None
+    vectors: VectorPage | None = None
 
 
 def find_pages(paths: Iterable[str | Path], exclude: str | Path | None = None) -> list[Path]:
@@ -99,8 +106,12 @@ def _pages_of_folder(folder: Path, left_out: Path | None) -> list[Path]:
     return pages
 
 
-def open_pages(path: str | Path) -> Iterator[PageImage]:
+def open_pages(path: str | Path, drawing: bool = False) -> Iterator[PageImage]:
     """Every page of one file, one at a time.
+
+    Args:
+        path: an image or a PDF.
+        drawing: whether the lines and words of PDF pages are wanted beside their pictures.
 
     Raises:
         PageError: the file is missing, empty, truncated, encrypted, too large or no image; pages before the
@@ -115,7 +126,7 @@ def open_pages(path: str | Path) -> Iterator[PageImage]:
     if not head:
         raise PageError(f"{path}: the file is empty (0 bytes); copy it again from where it came from")
     if b"%PDF-" in head:
-        yield from _open_pdf(path)
+        yield from _open_pdf(path, drawing)
     else:
         yield from _open_image(path)
 
@@ -238,7 +249,7 @@ def _from_high_depth(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-def _open_pdf(path: Path) -> Iterator[PageImage]:
+def _open_pdf(path: Path, drawing: bool) -> Iterator[PageImage]:
     import pypdfium2 as pdfium
 
     try:
@@ -253,19 +264,42 @@ def _open_pdf(path: Path) -> Iterator[PageImage]:
     try:
         if not n_pages:
             raise PageError(f"{path}: the PDF has no pages; print it again to PDF")
-        for page in range(n_pages):
-            yield PageImage(_render_pdf_page(document, page, path), str(path), page + 1, n_pages)
+        for index in range(n_pages):
+            try:
+                page = document[index]
+                pixels = _render_pdf_page(page, f"{path}: page {index + 1} of the PDF")
+                vectors = _drawing_of(page) if drawing else None
+            except pdfium.PdfiumError as error:
+                raise PageError(
+                    f"{path}: page {index + 1} of the PDF is damaged ({error}); print it again to PDF"
+                ) from error
+            yield PageImage(pixels, str(path), index + 1, n_pages, vectors=vectors)
     finally:
         document.close()
 
 
-def _render_pdf_page(document, index: int, path: Path) -> np.ndarray:
-    import pypdfium2 as pdfium
-
+def _drawing_of(page: Any) -> VectorPage | None:
+    """Lines and words of a page, or None where coordinates are no numbers."""
     try:
-        page = document[index]
-        longest = max(page.get_size())
-        scale = min(PDF_DPI / 72, PDF_LONGEST_SIDE / longest)
-        return np.asarray(page.render(scale=scale).to_pil().convert("RGB"))
-    except pdfium.PdfiumError as error:
-        raise PageError(f"{path}: page {index + 1} of the PDF is damaged ({error}); print it again to PDF") from error
+        return read_drawing(page)
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def pdf_scale(width: float, height: float) -> float:
+    """Pixels per point at which a PDF page is rendered: 300 dpi, within what can be read and what memory holds.
+
+    Args:
+        width, height: of the page, in points of 1/72 inch.
+    """
+    longest = max(width, height)
+    scale = min(max(PDF_DPI / 72, PDF_SIDES[0] / longest), PDF_SIDES[1] / longest)
+    return min(scale, (PDF_PIXELS / (width * height)) ** 0.5)
+
+
+def _render_pdf_page(page: Any, name: str) -> np.ndarray:
+    """(height, width, 3) uint8."""
+    width, height = page.get_size()
+    if min(width, height) <= 0 or min(width, height) * pdf_scale(width, height) < MIN_SIDE:
+        raise PageError(f"{name} measures {width:g} x {height:g} points, no page's shape; print it again to PDF")
+    return np.asarray(page.render(scale=pdf_scale(width, height)).to_pil().convert("RGB"))
