@@ -163,19 +163,24 @@ def _labelled(split: Split, name: str, task: str) -> Labelled:
     return Labelled(split.features[name].pooled[told], truth[told])
 
 
-def _figure(truth: np.ndarray, score: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+def _figure(truth: np.ndarray, score: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
     interval = bootstrap(lambda rows: macro(auroc, truth[rows], score[rows]).value, list(patients), repeats=_REPEATS)
-    return {"auroc": interval.value, "low": interval.low, "high": interval.high}
+    return {"auroc": _known(interval.value), "low": _known(interval.low), "high": _known(interval.high)}
 
 
-def _difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, patients: np.ndarray) -> dict[str, float]:
+def _difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
     found = paired_bootstrap(
         lambda rows: macro(auroc, truth[rows], a[rows]).value,
         lambda rows: macro(auroc, truth[rows], b[rows]).value,
         list(patients),
         repeats=_REPEATS,
     )
-    return {"difference": found.value, "low": found.low, "high": found.high, "p": found.p}
+    return {"difference": _known(found.value), "low": _known(found.low), "high": _known(found.high), "p": found.p}
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else value
 
 
 def _prompts(reader: Reader, test: Split, seen: np.ndarray, page: Features | None) -> dict[str, Any]:
@@ -213,7 +218,7 @@ def _cell(found: dict[str, Any] | None) -> str:
         return "left out"
     figure = found["1"][0] if "1" in found else found
     value = figure.get("auroc", figure.get("difference"))
-    return f"{value:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
+    return "unknown" if value is None else f"{value:.3f} ({figure['low']:.3f} to {figure['high']:.3f})"
 
 
 def _print(document: dict[str, Any]) -> None:
@@ -222,7 +227,7 @@ def _print(document: dict[str, Any]) -> None:
     for name in names:
         table.add_row(name, *(_cell(document["probe"][task].get(name)) for task in TASKS))
     console.out.print(table)
-    prompts = ", ".join(f"{name} {figure['auroc']:.3f}" for name, figure in document["prompts"].items())
+    prompts = ", ".join(f"{name} {_cell(figure)}" for name, figure in document["prompts"].items())
     console.out.print(f"prompts, superclasses: {prompts}", markup=False)
     if "retrieval" in document:
         found = document["retrieval"]
