@@ -1,6 +1,6 @@
 """Fits the probabilities of the findings on validation recordings as pages print them, and drops what can't be told.
 
-    python -m hub_scripts.findings_calibration CHECKPOINT --data VALIDATION.parquet --statements scp_statements.csv
+    python -m hub_scripts.findings_calibration CHECKPOINT --data VALIDATION.parquet ... --statements scp_statements.csv
 
 Writes slope and offset by finding into the checkpoint's `config.json` and prints a row per finding.
 """
@@ -44,11 +44,11 @@ def printed_logits(model: Any, processor: Any, recordings: list[Recording], seed
     return np.concatenate(rows)
 
 
-def calibrate_findings(checkpoint: Path, data: Path, statements: Path, seed: int) -> list[dict[str, Any]]:
+def calibrate_findings(checkpoint: Path, data: list[Path], statements: Path, seed: int) -> list[dict[str, Any]]:
     """Fit and judge every finding of the head; a row for each, `told` where it is kept."""
     model = ECGScanModel.from_pretrained(checkpoint, dtype="float32").eval()
     processor = ECGScanProcessor.from_pretrained(checkpoint)
-    recordings = list(labelled_parquet(data, scp_phrases(statements)))
+    recordings = [found for path in data for found in labelled_parquet(path, scp_phrases(statements))]
     logits = printed_logits(model, processor, recordings, seed)
     truth = np.array([findings_target(recording.labels, model.config.findings) for recording in recordings])
     rows: list[dict[str, Any]] = []
@@ -85,7 +85,7 @@ def _area(present: np.ndarray, score: np.ndarray, patients: list[str]) -> Interv
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="Parquet file of labelled recordings")
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="Parquet files of labelled recordings")
     parser.add_argument("--statements", type=Path, required=True, help="CSV of SCP-ECG statements")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
