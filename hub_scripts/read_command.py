@@ -22,6 +22,7 @@ from .results import Row, Summary, outputs_of
 
 # A folder of a thousand pages has its table in summary.csv.
 SHOWN_PAGES = 30
+_HEADINGS = "page status quality layout leads mm/s mm/mV bpm PR QRS QT axis seconds".split()
 _STYLES = {"read": "green", "partial": "yellow", "no_ecg": "bright_black", "error": "red"}
 
 
@@ -67,7 +68,21 @@ def _print_rows(rows: list[Row], out: Path) -> None:
     """A table, reasons and files of the first pages, and a line about all of them."""
     shown = rows[:SHOWN_PAGES]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("page", "status", "quality", "layout", "leads", "mm/s", "mm/mV", "bpm", "seconds"):
+    for name in (
+        "page",
+        "status",
+        "quality",
+        "layout",
+        "leads",
+        "mm/s",
+        "mm/mV",
+        "bpm",
+        "PR",
+        "QRS",
+        "QT",
+        "axis",
+        "seconds",
+    ):
         table.add_column(name, overflow="fold")
     for row in shown:
         table.add_row(
@@ -79,6 +94,7 @@ def _print_rows(rows: list[Row], out: Path) -> None:
             row.mm_per_s,
             row.mm_per_mv,
             row.heart_rate_bpm,
+            *(value.removesuffix(".0") or "-" for value in (row.pr_ms, row.qrs_ms, row.qt_ms, row.axis_deg)),
             row.seconds,
         )
     console.out.print(table)
