@@ -83,7 +83,7 @@ def find_beats(signal: np.ndarray) -> Beats | None:
     energy = np.where(known, energy, 0.0)
     moments, _ = find_peaks(energy, height=0.5 * np.percentile(energy[known], 98), distance=int(0.27 * FS))
     moments, alike = _aligned(slopes, moments)
-    if len(moments) < LEAST_BEATS:
+    if len(moments) < LEAST_BEATS or not (alike >= _ALIKE).any():
         return None
     unbroken = [known[a:b].all() for a, b in zip(moments[:-1], moments[1:], strict=True)]
     intervals = np.diff(moments)[unbroken] / FS
@@ -123,10 +123,18 @@ def _energy(slopes: np.ndarray) -> np.ndarray:
     return np.where(count > 0, np.where(shown, steep, 0.0).sum(0) / np.maximum(count, 1), np.nan)
 
 
+def _longest(slopes: np.ndarray) -> np.ndarray:
+    """The longest leads, or all of them where the longest miss a part of what is known (a page without rhythm)."""
+    known = np.isfinite(slopes)
+    printed = known.sum(1)
+    longest = printed >= 0.98 * printed.max()
+    covered = known[longest].any(0).sum() >= 0.95 * known.any(0).sum()
+    return slopes[longest] if covered else slopes
+
+
 def _aligned(slopes: np.ndarray, moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Moments moved onto the median complex of the longest leads, and each beat's correlation with it."""
-    printed = np.isfinite(slopes).sum(1)
-    longest = slopes[printed >= 0.98 * printed.max()]
+    longest = _longest(slopes)
     reach = _QRS_HALF + _SHIFT
     moments = moments[(moments >= reach) & (moments < slopes.shape[1] - reach)]
     alike = np.zeros(len(moments))
