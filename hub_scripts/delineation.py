@@ -133,7 +133,8 @@ def _likeness(beat: MedianBeat, top: int) -> float:
     found = []
     for number, one in enumerate(single):
         others, known = np.delete(single, number, 0), np.delete(shown, number, 0)
-        leads = shown[number] & (known.sum(0) >= 2)
+        count = np.where(shown[number], known.sum(0), 0)
+        leads = count >= np.clip(count.max(), 1, 2)  # a lead of two beats decides only where none shows more
         if leads.any():
             usual = np.nanmedian(others[:, leads], axis=0)
             size = float(np.linalg.norm(usual) * np.linalg.norm(one[leads]))
