@@ -1,7 +1,9 @@
 """Where the waves of a median beat begin and end, judged from all leads together.
 
 Machines and cardiologists measure intervals globally: from the earliest beginning to the latest end in any lead. The
-leads of the median beat share their time, also where the page shows them one after another.
+leads of the median beat share their time, also where the page shows them one after another. neurokit2 0.2.13 was tried
+instead, lead by lead and on the magnitude of the median beat: it took ten times as long, and its QRS widths (median 167
+to 178 ms by "dwt", 31 or 112 by "prominence", none of QT by "cwt") were not those of the recordings.
 """
 
 from dataclasses import dataclass

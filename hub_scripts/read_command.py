@@ -22,7 +22,7 @@ from .results import Row, Summary, outputs_of
 
 # A folder of a thousand pages has its table in summary.csv.
 SHOWN_PAGES = 30
-_HEADINGS = "page status quality layout leads mm/s mm/mV bpm PR QRS QT axis seconds".split()
+_HEADINGS = "page status quality layout leads mm/s mm/mV bpm seconds".split()
 _STYLES = {"read": "green", "partial": "yellow", "no_ecg": "bright_black", "error": "red"}
 
 
@@ -94,13 +94,16 @@ def _print_rows(rows: list[Row], out: Path) -> None:
             row.mm_per_s,
             row.mm_per_mv,
             row.heart_rate_bpm,
-            *(value.removesuffix(".0") or "-" for value in (row.pr_ms, row.qrs_ms, row.qt_ms, row.axis_deg)),
             row.seconds,
         )
     console.out.print(table)
     for row in shown:
         if row.reason and row.status != "error":
             console.out.print(f"{_title(row)}: {row.reason}", style="yellow", markup=False)
+    for row in shown:
+        measured = _measured(row)
+        if measured:
+            console.out.print(f"{_title(row)}: {measured}", markup=False)
     for row in shown:
         written = [path.suffix for path in outputs_of(out / row.output) if path.is_file()]
         console.out.print(f"{_title(row)}: wrote {(out / row.output).as_posix()} {' '.join(written)}", markup=False)
@@ -109,6 +112,13 @@ def _print_rows(rows: list[Row], out: Path) -> None:
     counts = {status: sum(row.status == status for row in rows) for status in _STYLES}
     counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.out.print(f"{len(rows)} pages: {counted}; {(out / 'summary.csv').as_posix()}", markup=False)
+
+
+def _measured(row: Row) -> str:
+    """Intervals and axis in a few words, those that were measured."""
+    named = [("PR", row.pr_ms, " ms"), ("QRS", row.qrs_ms, " ms"), ("QT", row.qt_ms, " ms")]
+    named += [("QTc (Fridericia)", row.qtc_fridericia_ms, " ms"), ("axis", row.axis_deg, "°")]
+    return ", ".join(f"{name} {value.removesuffix('.0')}{unit}" for name, value, unit in named if value)
 
 
 def _title(row: Row) -> str:
