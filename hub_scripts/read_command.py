@@ -22,7 +22,6 @@ from .results import Row, Summary, outputs_of
 
 # A folder of a thousand pages has its table in summary.csv.
 SHOWN_PAGES = 30
-_HEADINGS = "page status quality layout leads mm/s mm/mV bpm seconds".split()
 _STYLES = {"read": "green", "partial": "yellow", "no_ecg": "bright_black", "error": "red"}
 
 
@@ -68,21 +67,7 @@ def _print_rows(rows: list[Row], out: Path) -> None:
     """A table, reasons and files of the first pages, and a line about all of them."""
     shown = rows[:SHOWN_PAGES]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (
-        "page",
-        "status",
-        "quality",
-        "layout",
-        "leads",
-        "mm/s",
-        "mm/mV",
-        "bpm",
-        "PR",
-        "QRS",
-        "QT",
-        "axis",
-        "seconds",
-    ):
+    for name in ("page", "status", "quality", "layout", "leads", "mm/s", "mm/mV", "bpm", "seconds"):
         table.add_column(name, overflow="fold")
     for row in shown:
         table.add_row(
