@@ -1,4 +1,4 @@
-"""`ecgscan benchmark`: how well and how fast it reads and renders."""
+"""`ecgscan benchmark`: how well and how fast it reads, measures and renders."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ import typer
 from . import console
 from .arguments import UsageError, choices
 
-app = typer.Typer(help="Measure reading, rendering and latency.", no_args_is_help=True)
+app = typer.Typer(help="Measure reading, measurements, rendering and latency.", no_args_is_help=True)
 
 _SHOWN = ("pages", "page_db", "median_db", "p10_db", "worst_db", "snr_db", "strict_db", "r", "named", "reading_db")
 _MORE = ("x_median_mm", "x_p95_mm", "y_median_mm", "y_p95_mm", "refused", "coverage", "risk", "seconds")
@@ -90,6 +90,33 @@ def latency(
     from .loading import load_reader
 
     _finish("latency", photo_latency(load_reader(model), repeats), out)
+
+
+@app.command()
+def measurements(
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet of recordings to measure.", show_default="the simulator")
+    ] = None,
+    number: Annotated[int, typer.Option(min=1, help="Recordings.")] = 150,
+    layout: Annotated[str, typer.Option(help="Layout of the page.")] = "3x4+1",
+    seed: Annotated[int, typer.Option(help="Seed of the simulated recordings.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for measurements.csv and .json.")] = None,
+) -> None:
+    """What is measured on the part that a page prints, against what is measured on the whole recording."""
+    from processing.layouts import LAYOUTS as KNOWN
+
+    from .benchmark_measurements import figures, pairs, recordings
+    from .read import prepare_folder
+
+    chosen = choices(layout, tuple(KNOWN), "--layout")[0]
+    measured = list(pairs(recordings(data, number, seed), chosen))
+    summary = figures(measured)
+    _print_table(f"{len(measured)} recordings, {chosen}", summary, ("whole", "share", "median_abs", "p90_abs"))
+    if out is not None:
+        prepare_folder(out)
+        _write_rows(out / "measurements.csv", [pair.row() for pair in measured])
+        document = {"data": str(data) if data else "simulator", "seed": seed, "layout": chosen, "summary": summary}
+        (out / "measurements.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -86,6 +86,10 @@ def _print_rows(rows: list[Row], out: Path) -> None:
         if row.reason and row.status != "error":
             console.out.print(f"{_title(row)}: {row.reason}", style="yellow", markup=False)
     for row in shown:
+        measured = _measured(row)
+        if measured:
+            console.out.print(f"{_title(row)}: {measured}", markup=False)
+    for row in shown:
         written = [path.suffix for path in outputs_of(out / row.output) if path.is_file()]
         console.out.print(f"{_title(row)}: wrote {(out / row.output).as_posix()} {' '.join(written)}", markup=False)
     if len(rows) > len(shown):
@@ -93,6 +97,13 @@ def _print_rows(rows: list[Row], out: Path) -> None:
     counts = {status: sum(row.status == status for row in rows) for status in _STYLES}
     counted = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     console.out.print(f"{len(rows)} pages: {counted}; {(out / 'summary.csv').as_posix()}", markup=False)
+
+
+def _measured(row: Row) -> str:
+    """Intervals and axis in a few words, those that were measured."""
+    named = [("PR", row.pr_ms, " ms"), ("QRS", row.qrs_ms, " ms"), ("QT", row.qt_ms, " ms")]
+    named += [("QTc (Fridericia)", row.qtc_fridericia_ms, " ms"), ("axis", row.axis_deg, "°")]
+    return ", ".join(f"{name} {value.removesuffix('.0')}{unit}" for name, value, unit in named if value)
 
 
 def _title(row: Row) -> str:

@@ -13,6 +13,7 @@ from processing.leads import LEADS
 from processing.pages import PageImage
 from processing.records import Recording, write_csv, write_wfdb
 
+from .measurements import Measurements, measure, nothing_measured
 from .picture import draw_reading
 
 FORMATS = ("wfdb", "csv", "json", "png")
@@ -38,6 +39,12 @@ class Row:
     source: str = ""
     heart_rate_bpm: str = ""
     lead_law_residual_uv: str = ""
+    pr_ms: str = ""
+    qrs_ms: str = ""
+    qt_ms: str = ""
+    qtc_bazett_ms: str = ""
+    qtc_fridericia_ms: str = ""
+    axis_deg: str = ""
     seconds: str = ""
     settings: str = ""
     modified: str = ""
@@ -152,6 +159,7 @@ def page_json(page: PageImage, reading: Any, model: dict[str, str], seconds: flo
         "leads": lead_parts(reading.signal, reading.confidence),
         "heart_rate_bpm": _rounded(reading.heart_rate_bpm, 1),
         "lead_law_residual_uv": _rounded(reading.lead_law_residual_uv, 1),
+        "measurements": _measured(reading).as_json(),
         "findings": findings_list(reading.findings),
         "model": model,
         "seconds": round(seconds, 2),
@@ -162,6 +170,12 @@ def findings_list(findings: dict[str, float]) -> list[dict[str, Any]]:
     """Findings with their probability, the most probable first."""
     order = sorted(findings.items(), key=lambda item: -item[1])
     return [{"name": name, "probability": round(share, 3)} for name, share in order]
+
+
+def _measured(reading: Any) -> Measurements:
+    if not np.isfinite(reading.signal).any():
+        return nothing_measured("no signal was given")
+    return measure(reading.signal, reading.confidence)
 
 
 def error_json(file: str, page: int, reason: str, model: dict[str, str]) -> dict[str, Any]:
@@ -180,6 +194,7 @@ def error_json(file: str, page: int, reason: str, model: dict[str, str]) -> dict
         "leads": {},
         "heart_rate_bpm": None,
         "lead_law_residual_uv": None,
+        "measurements": None,
         "findings": [],
         "model": model,
         "seconds": None,
@@ -263,5 +278,11 @@ def row_of(document: dict[str, Any]) -> Row:
         source=text("source"),
         heart_rate_bpm=text("heart_rate_bpm"),
         lead_law_residual_uv=text("lead_law_residual_uv"),
+        pr_ms=text("measurements", "pr_ms"),
+        qrs_ms=text("measurements", "qrs_ms"),
+        qt_ms=text("measurements", "qt_ms"),
+        qtc_bazett_ms=text("measurements", "qtc_bazett_ms"),
+        qtc_fridericia_ms=text("measurements", "qtc_fridericia_ms"),
+        axis_deg=text("measurements", "axis_deg"),
         seconds=text("seconds"),
     )

@@ -39,7 +39,7 @@ def test_the_json_has_the_documented_keys_and_values(page, reading):
     document = page_json(_opened(page), reading, MODEL, 1.234)
     assert list(document) == [
         *("file", "page", "status", "reason", "quality", "layout", "paper_speed", "gain", "columns", "source"),
-        *("leads", "heart_rate_bpm", "lead_law_residual_uv", "findings", "model", "seconds"),
+        *("leads", "heart_rate_bpm", "lead_law_residual_uv", "measurements", "findings", "model", "seconds"),
     ]
     assert document["leads"]["V1"] == {"start_s": 5.0, "end_s": 7.5, "confidence": 0.9}
     assert document["leads"]["II"] == {"start_s": 0.0, "end_s": 10.0, "confidence": 0.9}
@@ -74,6 +74,7 @@ def test_a_reading_below_the_least_quality_gives_no_signal_and_says_why(tmp_path
     document = page_json(_opened(page), refused, MODEL, 1.0)
     assert document["leads"] == {}
     assert document["heart_rate_bpm"] is None
+    assert document["measurements"]["not_measured"]["qt_ms"] == "no signal was given"
     write_page(tmp_path / "p", ("wfdb", "csv", "json"), _opened(page), refused, page.image.shape[:2], document)
     assert [path.name for path in tmp_path.iterdir()] == ["p.json"]
 
@@ -90,6 +91,11 @@ def test_the_row_of_the_summary_says_what_the_json_says(page, reading):
     assert row.leads.split() == list(LEADS)
     assert row.mm_per_s == "25.0"
     assert row.reason == ""
+    document = page_json(_opened(page), reading, MODEL, 1.0)
+    assert document["measurements"]["not_measured"] == {}
+    assert float(row.qrs_ms) == document["measurements"]["qrs_ms"]
+    assert float(row.axis_deg) == document["measurements"]["axis_deg"]
+    assert row_of(error_json("x", 1, "broken", MODEL)).qt_ms == ""
 
 
 def test_the_picture_follows_the_page_and_marks_the_trace(page, reading):

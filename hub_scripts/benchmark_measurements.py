@@ -1,0 +1,83 @@
+"""`ecgscan benchmark measurements`: what a printed page leaves of the measurements of the whole recording."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from processing.layouts import LAYOUTS
+from processing.records import Recording, read_parquet, resample
+from processing.signal_views import printed_mask
+from processing.simulator import simulate
+
+from .measurements import INTERVALS, Measurements, measure
+from .median_beat import FS
+
+NAMES = ("heart_rate_bpm", *INTERVALS, "axis_deg", "st_mv")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A recording measured whole and as its page shows it."""
+
+    record_id: str
+    whole: Measurements
+    printed: Measurements
+
+    def differences(self, name: str) -> list[float | None]:
+        """Printed minus whole, per lead for ST; None where only the whole recording gave a value."""
+        if name == "st_mv":
+            values = [(self.whole.st_mv[lead], self.printed.st_mv[lead]) for lead in self.whole.st_mv]
+        else:
+            values = [(getattr(self.whole, name), getattr(self.printed, name))]
+        return [_difference(name, a, b) for a, b in values if a is not None]
+
+    def row(self) -> dict[str, Any]:
+        """One line of the table: every value of both."""
+        row: dict[str, Any] = {"record_id": self.record_id}
+        for name in NAMES[:-1]:
+            row[name], row[f"{name}_printed"] = getattr(self.whole, name), getattr(self.printed, name)
+        return row
+
+
+def _difference(name: str, whole: float, printed: float | None) -> float | None:
+    if printed is None:
+        return None
+    apart = printed - whole
+    return (apart + 180.0) % 360.0 - 180.0 if name == "axis_deg" else apart
+
+
+def recordings(data: Path | None, count: int, seed: int) -> Iterable[Recording]:
+    """The first `count` recordings of a Parquet file, or simulated ones."""
+    if data is not None:
+        return islice(read_parquet(data), count)
+    return (simulate(seed + number) for number in range(count))
+
+
+def pairs(chosen: Iterable[Recording], layout: str) -> Iterator[Pair]:
+    """Every recording measured at 500 Hz, whole and through the layout's mask."""
+    for recording in chosen:
+        signal = resample(recording, float(FS)).signal
+        shown = printed_mask(LAYOUTS[layout], signal.shape[1])
+        yield Pair(recording.record_id, measure(signal), measure(np.where(shown, signal, np.nan)))
+
+
+def figures(measured: list[Pair]) -> dict[str, dict[str, float]]:
+    """By measurement: how many whole recordings gave it, the share of them that the page gave too, and differences.
+
+    `median_abs` and `p90_abs` are in the measurement's own unit, over what both gave.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for name in NAMES:
+        apart = [value for pair in measured for value in pair.differences(name)]
+        both = np.abs([value for value in apart if value is not None])
+        found[name] = {
+            "whole": float(len(apart)),
+            "share": len(both) / len(apart) if apart else float("nan"),
+            "median_abs": float(np.median(both)) if len(both) else float("nan"),
+            "p90_abs": float(np.percentile(both, 90)) if len(both) else float("nan"),
+        }
+    return found
