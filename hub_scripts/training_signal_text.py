@@ -27,11 +27,12 @@ _LEAST_POSITIVES = 20  # recordings from which a finding can be learned at all
 
 def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
     """Contrast of signals and texts, and masked reconstruction of the signal."""
-    if not model.config.findings:
-        model.set_findings(common_findings(args.shards))
+    findings = model.config.findings or common_findings(args.shards)
+    if findings and not model.config.findings:
+        model.set_findings(findings)
     model.requires_grad_(False)
-    parts = (model.signal_model, model.signal_projection, model.text_model, model.text_projection, model.findings_head)
-    for part in parts:
+    parts = [model.signal_model, model.signal_projection, model.text_model, model.text_projection]
+    for part in [*parts, model.findings_head] if findings else parts:
         part.requires_grad_(True)
     model.logit_scale.requires_grad_(True)
     maker = SignalTextSamples(args.processor, known_labels(args.shards), model.config.findings)
@@ -153,7 +154,7 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
 
     Returns:
         `auroc_full`, `auroc_page`: zero-shot macro AUROC of the superclasses; `findings_full`, `findings_page` and
-        `superclasses_page`: macro AUROC of the findings head over all findings and over the superclasses;
+        `superclasses_page`: macro AUROC of the findings head, where there is one, over all and over the superclasses;
         `recall5_page`: share of reports among the five nearest to their signal; `hidden_db`: signal-to-noise ratio of
         what the page does not show, mean over recordings of the ratio over all leads.
     """
@@ -172,10 +173,6 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
         error = ((completed - part) ** 2)[:, ~page].mean(1)
         hidden_db.append(10 * torch.log10((part**2)[:, ~page].mean(1) / error))
     signals, pages = (torch.cat([output.signal_embeds for output in outputs]).numpy() for outputs in (full, shown))
-    told, told_page = (torch.cat([output.findings_logits for output in outputs]).numpy() for outputs in (full, shown))
-    findings = model.config.findings
-    said = np.array([findings_target(recording.labels, findings) == 1 for recording in recordings])
-    supers = [findings.index(phrase) for phrase in SUPERCLASS_PHRASES.values() if phrase in findings]
     text = _text_features(model, processor, [recording.report or "electrocardiogram" for recording in recordings])
     names = list(SUPERCLASS_PHRASES)
     prompts = _text_features(model, processor, list(SUPERCLASS_PHRASES.values()))
@@ -183,11 +180,29 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     return {
         "auroc_full": macro(auroc, truth, signals @ prompts.T).value,
         "auroc_page": macro(auroc, truth, pages @ prompts.T).value,
-        "findings_full": macro(auroc, said, told).value,
-        "findings_page": macro(auroc, said, told_page).value,
-        "superclasses_page": macro(auroc, said[:, supers], told_page[:, supers]).value,
+        **_findings_figures(model.config.findings, full, shown, recordings),
         "recall5_page": recall_at(pages @ text.T, [recording.report for recording in recordings], 5),
         "hidden_db": float(torch.cat(hidden_db).mean()),
+    }
+
+
+def _findings_figures(
+    findings: list[str], full: list[Any], shown: list[Any], recordings: list[Recording]
+) -> dict[str, float]:
+    """Macro AUROC of the findings head on the recordings that were read for all findings; nothing without a head."""
+    if not findings:
+        return {}
+    truth = np.array([findings_target(recording.labels, findings) for recording in recordings])
+    known = np.isfinite(truth).all(1)
+    said = truth[known] == 1
+    whole, page = (
+        torch.cat([output.findings_logits for output in outputs]).numpy()[known] for outputs in (full, shown)
+    )
+    supers = [findings.index(phrase) for phrase in SUPERCLASS_PHRASES.values() if phrase in findings]
+    return {
+        "findings_full": macro(auroc, said, whole).value,
+        "findings_page": macro(auroc, said, page).value,
+        "superclasses_page": macro(auroc, said[:, supers], page[:, supers]).value,
     }
 
 
