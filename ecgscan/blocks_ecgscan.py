@@ -30,7 +30,7 @@ class Residual(nn.Module):
 
 
 class Mixer(nn.Module):
-    """Self-attention over all cells of the coarsest map, with fixed sine positions."""
+    """Self-attention over all cells of the coarsest map, with fixed sine positions of a learned weight."""
 
     def __init__(self, channels: int, heads: int, layers: int) -> None:
         super().__init__()
@@ -40,6 +40,7 @@ class Mixer(nn.Module):
             )
             for _ in range(layers)
         )
+        self.position_weight = nn.Parameter(torch.ones(()))
 
     @staticmethod
     def positions(height: int, width: int, channels: int, device: torch.device) -> torch.Tensor:
@@ -59,7 +60,7 @@ class Mixer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = x.shape
         tokens = x.flatten(2).transpose(1, 2)  # (batch, cells, channels)
-        tokens = tokens + self.positions(height, width, channels, x.device).to(tokens.dtype)
+        tokens = tokens + (self.position_weight * self.positions(height, width, channels, x.device)).to(tokens.dtype)
         for layer in self.layers:
             tokens = layer(tokens)
         return tokens.transpose(1, 2).reshape(batch, channels, height, width)

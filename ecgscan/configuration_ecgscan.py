@@ -50,6 +50,7 @@ class ECGScanImageConfig(PreTrainedConfig):
         name_depths: its residual blocks, per stride.
         read_widths: channels of the strip-reading network, from stride 4 downwards.
         read_depths: its residual blocks, per stride.
+        read_mixer_layers: its attention layers, at the coarsest stride.
         calibration: constants fitted after training (quality, thresholds).
         layouts: rows of lead names, by layout name.
         image_size: side of the square, in pixels, into which the vision transformer letterboxes a page.
@@ -69,6 +70,7 @@ class ECGScanImageConfig(PreTrainedConfig):
     name_depths: list[int] = field(default_factory=lambda: [1, 4])
     read_widths: list[int] = field(default_factory=lambda: [64, 128, 192])
     read_depths: list[int] = field(default_factory=lambda: [1, 2, 3])
+    read_mixer_layers: int = 3
     calibration: dict[str, Any] = field(default_factory=dict)
     layouts: dict[str, list[list[str]]] = field(default_factory=_default_layouts)
     image_size: int = 384
@@ -164,6 +166,10 @@ class ECGScanConfig(PreTrainedConfig):
         volume_weight, pairwise_weight, signal_text_weight: alignment losses.
         lead_weight: soft-lead loss, per millivolt.
         reconstruction_weight: masked reconstruction of the signal.
+        findings: what the findings head tells of a signal, in the order of its outputs; none without a head.
+        findings_weight: of the findings' cross-entropy.
+        findings_calibration: slope and offset of the logit by finding, fitted after training; once fitted, findings
+            without are not told.
     """
 
     model_type = "ecgscan"
@@ -186,6 +192,9 @@ class ECGScanConfig(PreTrainedConfig):
     signal_text_weight: float = 1.0
     lead_weight: float = 1.0
     reconstruction_weight: float = 5.0
+    findings: list[str] = field(default_factory=list)
+    findings_weight: float = 5.0
+    findings_calibration: dict[str, list[float]] = field(default_factory=dict)
     initializer_range: float = 0.02
 
     def validate_architecture(self) -> None:
@@ -207,6 +216,7 @@ class ECGScanConfig(PreTrainedConfig):
                 "name_depths": [1, 1],
                 "read_widths": [8, 12, 16],
                 "read_depths": [1, 1, 1],
+                "read_mixer_layers": 1,
                 "image_size": 64,
                 "hidden_size": 32,
                 "num_hidden_layers": 2,

@@ -14,6 +14,7 @@ _IRREGULAR_MM = 0.3
 _PULL = 8.0  # price of a column that does not stand at the regular place, per square millimetre
 _LENGTH_MM, _LENGTH_PRICE = 0.15, 12.0
 _SHORTEST_MM = 5.0
+_ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides are measured, and their least difference
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 _WITNESSES = 8.0  # a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
@@ -106,6 +107,25 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
             end = strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))])
             moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))
     return moved
+
+
+def soft_edge(columns: StripColumns, near_mm: float) -> tuple[float, float]:
+    """Where a strip begins, to a part of a column, and how much that counts: the fourth power of the step in presence.
+
+    The presence before and after, measured aside, are the levels between which the share of each column is counted.
+    """
+    place, weight = near_mm, 1e-6
+    for _ in range(2):
+        aside = columns.x_mm - place
+        before = columns.presence[(aside > -_ASIDE_MM[1]) & (aside < -_ASIDE_MM[0])]
+        after = columns.presence[(aside > _ASIDE_MM[0]) & (aside < _ASIDE_MM[1])]
+        if not len(before) or not len(after) or after.mean() - before.mean() < _LEAST_STEP:
+            break
+        low, high = before.mean(), after.mean()
+        fine = np.arange(-_ASIDE_MM[0], _ASIDE_MM[0], 0.01) + 0.005
+        share = np.clip((np.interp(place + fine, columns.x_mm, columns.presence) - low) / (high - low), 0.0, 1.0)
+        place, weight = place + _ASIDE_MM[0] - 2.0 * _ASIDE_MM[0] * float(share.mean()), float((high - low) ** 4)
+    return place, weight
 
 
 def settle_baselines(

@@ -12,13 +12,14 @@ from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
+from .pulse_size_ecgscan import measure_pulses, pulse_ratio
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
 from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .reporting_ecgscan import nothing_read, report
-from .settling_ecgscan import settle_on_grid, standard_width
+from .settling_ecgscan import scaled, settle_on_grid, squared, standard_width
 from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -39,6 +40,8 @@ _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
+# ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
+_ROWS_SEEN = 1000.0
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
@@ -83,7 +86,7 @@ class ECGScanImageReader(nn.Module):
         self.finder = PageLocator(config.find_widths, config.find_depths)
         self.locator = PageLocator(config.locate_widths, config.locate_depths)
         self.namer = NameReader(config.name_widths, config.name_depths)
-        self.reader = StripReader(config.read_widths, config.read_depths)
+        self.reader = StripReader(config.read_widths, config.read_depths, config.read_mixer_layers)
 
     @torch.no_grad()
     def read(
@@ -135,16 +138,20 @@ class ECGScanImageReader(nn.Module):
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
     ) -> tuple[PageGeometry, list[FoundStrip], bool]:
-        """Geometry and strips in true millimetres: those of the printed grid, else those of a row's standard length.
+        """Geometry and strips in true millimetres: those of the printed grid, else those of a row's standard length
+        or, where it clearly contradicts that, of the calibration pulse.
 
         The last value says whether it was the grid.
         """
         gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
             return *gridded, True
-        # the length of the rows is the only scale: found roughly, then where the reader sees them begin and end
-        standard, standing = standard_width(geometry, strips)
-        return *standard_width(standard, self.trace(small, standard, standing, 10.0).strips), False
+        # the length of the rows is the scale: found roughly, then where the reader sees them begin and end
+        flat = squared(geometry, strips)
+        standard, standing = standard_width(*(flat or (geometry, strips)))
+        geometry, strips = standard_width(standard, self.trace(small, standard, standing, 10.0).strips)
+        pulse = measure_pulses(small, geometry, strips) if flat else None
+        return (*scaled(geometry, strips, pulse_ratio(pulse)), False) if pulse else (geometry, strips, False)
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
@@ -161,6 +168,8 @@ class ECGScanImageReader(nn.Module):
         best: Located | str = "no row of traces was found on the page"
         # a page that makes no sense this way up may do so another way up
         for quarters in (0, 2, 1, 3):
+            if quarters == 1 and isinstance(best, Located) and best.layout.gain > _ROWS_SEEN:
+                break
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
                 if isinstance(best, str) or _makes_more_sense(located.layout, best.layout):

@@ -163,6 +163,18 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, weight: Tensor, beta_
     return (penalty * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
+def findings_loss(logits: Tensor, findings: Tensor) -> Tensor:
+    """Binary cross-entropy of the findings that are known; 0 where none is.
+
+    Args:
+        logits: (B, findings).
+        findings: (B, findings), 1 where a finding is present, 0 where it is not, NaN where nobody said.
+    """
+    known = torch.isfinite(findings)
+    entropy = F.binary_cross_entropy_with_logits(logits.float(), findings.nan_to_num(), reduction="none")
+    return (entropy * known).sum() / known.sum().clamp(min=1)
+
+
 def height_loss(logits: Tensor, height: Tensor, weight: Tensor, spread: float = 1.0) -> Tensor:
     """Cross-entropy of each column's distribution over height against a soft target.
 
@@ -201,6 +213,7 @@ def snr_loss(predicted: Tensor, target: Tensor, weight: Tensor, floor: float = 1
 __all__ = [
     "LIMB_LAWS",
     "equal_rows",
+    "findings_loss",
     "gather_with_gradient",
     "height_loss",
     "implied_pairs",

@@ -16,6 +16,7 @@ from .image_ecgscan import ECGScanImageReader
 from .layers_ecgscan import ECGScanLayer
 from .losses_ecgscan import (
     equal_rows,
+    findings_loss,
     gather_with_gradient,
     implied_pairs,
     pairwise_loss,
@@ -40,6 +41,7 @@ class ECGScanOutput(ModelOutput):
         logits_per_image_signal, logits_per_image_text, logits_per_signal_text: (B, B') scaled cosines.
         losses: each loss by name, unweighted.
         reading: one `ECGReading` per page, where the image tower reads.
+        findings_logits: (B, findings) of the signals, where the model has a findings head.
     """
 
     loss: Tensor | None = None
@@ -52,6 +54,7 @@ class ECGScanOutput(ModelOutput):
     logits_per_signal_text: Tensor | None = None
     losses: dict[str, Tensor] | None = None
     reading: list[ECGReading] | None = None
+    findings_logits: Tensor | None = None
 
     @property
     def embeddings(self) -> Tensor | None:
@@ -152,7 +155,13 @@ class ECGScanModel(ECGScanPreTrainedModel):
         self.signal_projection = nn.Linear(signal.widths[-1], config.projection_dim, bias=False)
         self.text_projection = nn.Linear(text.hidden_size, config.projection_dim, bias=False)
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
+        self.findings_head = nn.Linear(signal.widths[-1], len(config.findings)) if config.findings else None
         self.post_init()
+
+    def set_findings(self, names: list[str]) -> None:
+        """Gives the model a fresh head that tells these findings of a signal."""
+        self.config.findings, self.config.findings_calibration = list(names), {}
+        self.findings_head = nn.Linear(self.signal_projection.in_features, len(names)).to(self.device)
 
     @torch.no_grad()
     def read(
@@ -166,21 +175,42 @@ class ECGScanModel(ECGScanPreTrainedModel):
             columns: `"sequential"` or `"simultaneous"`, when the columns of a page were recorded.
 
         Returns:
-            One `ECGReading` per page, with `completed` filled where an ECG was found.
+            One `ECGReading` per page, with `completed` and `findings` filled where an ECG was found.
         """
         if not self.reads:
             raise ValueError("architecture 'vit' embeds pages but does not read them; use a checkpoint with 'reader'")
         readings = self.image_model.read(pixel_values, page_size, columns)
-        values, weight = self.signals_of(readings)
-        return self._completed(readings, values, weight, None)
+        return self.inferred(readings)[1]
 
-    def _completed(
-        self, readings: list[ECGReading], values: Tensor, weight: Tensor, scales: list[Tensor] | None
-    ) -> list[ECGReading]:
-        completed = self.signal_model.complete(values, weight, scales).float().cpu().numpy()
+    def inferred(self, readings: list[ECGReading]) -> tuple[Tensor, list[ECGReading]]:
+        """Features (B, signal width) of readings, and the readings with what the signal tower infers from them."""
+        values, weight = self.signals_of(readings)
+        # the encoder learned from samples that are known or not; how surely they were read counts in the completion
+        pooled, scales = self.signal_model.encode(values, weight > 0)
+        with torch.no_grad():
+            completed = self.signal_model.complete(values, weight, scales).float().cpu().numpy()
+            found = self.findings_of(pooled)
+        return pooled, [
+            replace(reading, completed=signal, findings=findings) if reading.status != "no_ecg" else reading
+            for reading, signal, findings in zip(readings, completed, found, strict=True)
+        ]
+
+    @torch.no_grad()
+    def findings_of(self, features: Tensor) -> list[dict[str, float]]:
+        """Calibrated probability by finding, for each row of features (B, signal width); empty without a head.
+
+        Where a calibration was fitted, findings that it left out are left out here: the model can't tell them.
+        """
+        if self.findings_head is None:
+            return [{} for _ in features]
+        calibration = self.config.findings_calibration
+        lines = torch.tensor([calibration.get(name, [1.0, 0.0]) for name in self.config.findings])
+        logits = self.findings_head(features).float().cpu()
+        shares = (logits * lines[:, 0] + lines[:, 1]).sigmoid().tolist()
+        told = calibration or self.config.findings
         return [
-            replace(reading, completed=signal if reading.status != "no_ecg" else None)
-            for reading, signal in zip(readings, completed, strict=True)
+            {name: share for name, share in zip(self.config.findings, row, strict=True) if name in told}
+            for row in shares
         ]
 
     def signals_of(self, readings: list[ECGReading]) -> tuple[Tensor, Tensor]:
@@ -202,11 +232,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
             return self.image_model(pixel_values, page_size), None
         with torch.no_grad():
             readings = self.image_model.read(pixel_values, page_size, columns)
-        values, weight = self.signals_of(readings)
-        pooled, scales = self.signal_model.encode(values, weight)
-        with torch.no_grad():
-            readings = self._completed(readings, values, weight, scales)
-        return pooled, readings
+        return self.inferred(readings)
 
     def get_image_features(self, pixel_values: Tensor, page_size: Tensor | None = None) -> Tensor:
         """Unit vectors (B, projection_dim) of pages."""
@@ -237,6 +263,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
         signal_target_weight: Tensor | None = None,
         facts: Tensor | None = None,
         text_facts: Tensor | None = None,
+        findings: Tensor | None = None,
         return_loss: bool | None = None,
         **_: Any,
     ) -> ECGScanOutput:
@@ -250,6 +277,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
                 counts, for masked reconstruction.
             facts, text_facts: (B, F) bool, what is known of each sample and what its text says, so that a text that
                 is also true of another sample is no negative for it.
+            findings: (B, findings) 1 present, 0 absent, NaN unknown, for the findings head.
             return_loss: computes every loss that the given modalities allow.
         """
         output = ECGScanOutput(logit_scale=self.logit_scale.float().clamp(max=4.6052).exp())
@@ -261,6 +289,10 @@ class ECGScanModel(ECGScanPreTrainedModel):
             weight = self._weight(signal_values, signal_mask)
             pooled, scales = self.signal_model.encode(signal_values, weight)
             output.signal_embeds = F.normalize(self.signal_projection(pooled).float(), dim=-1)
+            if self.findings_head is not None:
+                output.findings_logits = self.findings_head(pooled)
+                if findings is not None and return_loss:
+                    losses["findings"] = findings_loss(output.findings_logits, findings)
             if signal_target is not None and return_loss:
                 predicted = self.signal_model.all_leads(self.signal_model.predict(scales).float())
                 losses["reconstruction"] = reconstruction_loss(predicted, signal_target, signal_target_weight)  # type: ignore[arg-type]
@@ -280,6 +312,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
         config = self.config
         return {
             "reconstruction": config.reconstruction_weight,
+            "findings": config.findings_weight,
             "signal_text": config.signal_text_weight,
             "image_signal": config.pairwise_weight,
             "image_text": config.pairwise_weight,

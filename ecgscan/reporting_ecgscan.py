@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .edges_ecgscan import soft_edge
 from .readings_ecgscan import ECGReading, Located
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
@@ -13,6 +14,7 @@ from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
 _QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start, for the regular time to hold
+_SAME_MM = 0.5  # of a strip's start, for its column's to hold
 _PRINTED_WIDE = 0.02  # by how much a whole page may be printed too wide
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
 
@@ -42,18 +44,34 @@ def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tu
     return times
 
 
-def regular_columns(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
-    """Strips that begin where all columns together show that they do, where the columns are regular."""
+def settled_starts(strips: list[FoundStrip], traces: list[StripColumns], speed: float) -> list[FoundStrip]:
+    """Strips that begin where all of them together show that they do, the clearest beginnings counting most.
+
+    Strips of one column begin together; where columns are regular, one place settles them all.
+    """
     regular = _spacing(strips, speed)
-    if regular is None:
-        return strips
-    middles = _column_starts(strips)
-    first = float(np.median([middle - column * regular[1] for column, middle in middles.items()]))
-    places = [first + strip.column * regular[1] for strip in strips]
+    edges = [soft_edge(trace, strip.start_mm) for strip, trace in zip(strips, traces, strict=True)]
+    shares = np.array([weight for _, weight in edges])
+    if regular is not None:
+        apart = np.array([strip.column * regular[1] for strip in strips])
+        near = _NEAR_S * speed
+        places = apart + _weighted_median(np.array([place for place, _ in edges]) - apart, shares)
+    else:
+        columns = np.array([strip.column for strip in strips])
+        near = _SAME_MM
+        found = np.array([place for place, _ in edges])
+        places = np.array([_weighted_median(found[columns == c], shares[columns == c]) for c in columns])
     return [
-        replace(strip, start_mm=place) if abs(strip.start_mm - place) < _NEAR_S * speed else strip
+        replace(strip, start_mm=float(place)) if abs(strip.start_mm - place) < near else strip
         for strip, place in zip(strips, places, strict=True)
     ]
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
+    order = np.argsort(values)
+    total = np.cumsum(weights[order])
+    # halfway between the weights, so that few values are interpolated
+    return float(np.interp(total[-1] / 2, total - weights[order] / 2, values[order]))
 
 
 def _column_starts(strips: list[FoundStrip]) -> dict[int, float]:
@@ -96,8 +114,9 @@ def _place(
     from scipy.interpolate import CubicSpline
 
     duration = (strip.end_mm - strip.start_mm) / speed
-    first = int(np.ceil(start_s * SAMPLING_RATE - 1e-6))
-    last = min(samples, int(np.floor((start_s + duration) * SAMPLING_RATE + 1e-6)) + 1)
+    # a sample that the strip touches belongs to it
+    first = int(np.floor(start_s * SAMPLING_RATE + 1e-6))
+    last = min(samples, int(np.ceil((start_s + duration) * SAMPLING_RATE - 1e-6)) + 1)
     last = max(first, last)
     times = np.arange(first, last) / SAMPLING_RATE - start_s
     x = strip.start_mm + times * speed
@@ -193,7 +212,7 @@ def report(
         speed, gain: mm/s and mm/mV, each with its probability.
         columns: "sequential" or "simultaneous".
     """
-    strips = regular_columns(strips, speed[0])
+    strips = settled_starts(strips, traces, speed[0])
     times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))

@@ -15,6 +15,7 @@ _STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
 # share of another scale's clearness that is enough for the standard one; where that is twice as large or half, the same
 # lines are seen at both
 _USUAL_CLEAR, _USUAL_CLEAR_TWICE, _TWICE = 0.8, 0.5, 0.1
+_FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
 
@@ -62,10 +63,28 @@ def _enough(own: _OnGrid, other: _OnGrid) -> float:
 def standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
     """Scale a page so that its rows have the standard length, where that is possible at all."""
     ratio = STANDARD_ROW_MM / _row_length(strips)
-    if not 0.45 < ratio < 2.2:
-        return geometry, strips
-    scaled = replace(geometry, paper=geometry.paper * ratio)
-    return scaled, _carried(strips, geometry, scaled)
+    return scaled(geometry, strips, ratio) if 0.45 < ratio < 2.2 else (geometry, strips)
+
+
+def scaled(
+    geometry: PageGeometry, strips: list[FoundStrip], ratio: float | np.ndarray
+) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Geometry and strips with all lengths multiplied, by one factor or by one to the right and one down."""
+    other = replace(geometry, paper=geometry.paper * ratio)
+    return other, _carried(strips, geometry, other)
+
+
+def squared(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]] | None:
+    """A flat page as a scanner sees it, as many pixels to the millimetre down as to the right; None for others."""
+    left, top, right, bottom = _strips_box(strips)
+    u, v = geometry.paper[..., 0], geometry.paper[..., 1]
+    among = (u > left) & (u < right) & (v > top) & (v < bottom)
+    if among.sum() < _LEAST_CELLS:
+        return None
+    along, across = (np.hypot(*np.gradient(field))[among] for field in (u, v))
+    if max(float(np.std(size) / np.mean(size)) for size in (along, across)) > _FLAT:
+        return None
+    return scaled(geometry, strips, np.array([1.0, along.mean() / across.mean()]))
 
 
 def _on_grid(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> _OnGrid:

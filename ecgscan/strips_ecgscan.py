@@ -9,6 +9,7 @@ from .naming_ecgscan import PrintedNames
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _BIN_MM = 1.5
 _ROW_BIN_MM = 0.25
+_SHADOW_NEAR, _SHADOW_SHORT = 0.55, 0.5  # of the rows' distance, and of the other row's length
 _EVIDENCE_PER_MM = 0.5
 STANDARD_ROW_MM = 250.0
 # What a rhythm strip of each lead must explain first: a row that may be any lead explains too much.
@@ -92,7 +93,21 @@ def find_rows(paper: np.ndarray, baseline: np.ndarray, minimum_mm: float = 18.0)
         if length >= minimum_mm and not any(abs(centre - other) < 5 for other, _ in rows):
             rows.append((centre, length))
     longest = max((length for _, length in rows), default=0.0)
-    return [row for row in sorted(rows) if row[1] > 0.3 * longest]
+    return _without_shadows([row for row in sorted(rows) if row[1] > 0.3 * longest])
+
+
+def _without_shadows(rows: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The rows without short ones that stand much nearer to a longer one than rows do on this page."""
+    if len(rows) < 3:
+        return rows
+    close = _SHADOW_NEAR * float(np.median(np.diff([centre for centre, _ in rows])))
+    return [
+        (centre, length)
+        for centre, length in rows
+        if not any(
+            0 < abs(centre - other) < close and length < _SHADOW_SHORT * its_length for other, its_length in rows
+        )
+    ]
 
 
 def _cell_area(paper: np.ndarray) -> float:

@@ -81,7 +81,7 @@ class Classifier:
         if self.texts is None:
             return Classified(str(page.file), page.page, reading.findings)
         values, weight = self.reader.model.signals_of([reading])
-        return Classified(str(page.file), page.page, self._of_signal(values, weight))
+        return Classified(str(page.file), page.page, self._of_signal(values, weight > 0))
 
     def of_record(self, path: Path) -> Classified:
         """What a WFDB record shows."""

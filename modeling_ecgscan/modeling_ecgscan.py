@@ -185,7 +185,8 @@ class ECGScanModel(ECGScanPreTrainedModel):
     def inferred(self, readings: list[ECGReading]) -> tuple[Tensor, list[ECGReading]]:
         """Features (B, signal width) of readings, and the readings with what the signal tower infers from them."""
         values, weight = self.signals_of(readings)
-        pooled, scales = self.signal_model.encode(values, weight)
+        # the encoder learned from samples that are known or not; how surely they were read counts in the completion
+        pooled, scales = self.signal_model.encode(values, weight > 0)
         with torch.no_grad():
             completed = self.signal_model.complete(values, weight, scales).float().cpu().numpy()
             found = self.findings_of(pooled)
