@@ -38,7 +38,7 @@ def classify_command(
             raise UsageError(f"{out}: is a folder; --out is the CSV file to write")
         prepare_folder(out.parent)
     records = [path for path in paths if path.suffix in (".hea", ".dat")]
-    files, problems = expand([path for path in paths if path not in records], out or Path())
+    files, problems = expand([path for path in paths if path not in records])
     rows: list[Classified] = []
     if files or records:
         reader = load_reader(checkpoint)

@@ -195,8 +195,8 @@ def is_done(task: Task, summary: Summary, options: Options, settings: str) -> bo
     return True
 
 
-def expand(paths: Iterable[str | Path], out: Path) -> tuple[list[Path], list[str]]:
-    """Files of all paths, and one sentence for every path that has none."""
+def expand(paths: Iterable[str | Path], out: Path | None = None) -> tuple[list[Path], list[str]]:
+    """Files of all paths, none of them in `out`, and one sentence for every path that has none."""
     files: dict[Path, None] = {}
     problems = []
     for path in paths:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hub_scripts.results import findings_list, refuse_below
 from hub_scripts.training_signal_text import common_findings, findings_target
@@ -143,3 +144,12 @@ def test_a_missing_record_is_one_line_and_exit_code_2(ecgscan, telling, tmp_path
     assert code == 2
     assert err.startswith("error: ")
     assert "none.hea" in err
+
+
+def test_a_folder_above_the_working_one_is_classified_with_it(ecgscan, telling, tmp_path, monkeypatch):
+    (tmp_path / "pages").mkdir()
+    Image.fromarray(np.full((64, 64, 3), 255, np.uint8)).save(tmp_path / "pages" / "blank.png")
+    monkeypatch.chdir(tmp_path / "pages")
+    code, out, _ = ecgscan("classify", "..", "--model", telling / "model")
+    assert code == 0
+    assert "blank.png" in out
