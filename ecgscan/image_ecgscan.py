@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from .blocks_ecgscan import fast_precision
 from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
@@ -70,7 +71,7 @@ def _is_upright(layout: FoundLayout) -> bool:
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
     """Whether the trace runs along the upper or lower end of its tile."""
     reach = 0.88 * TILE_HEIGHT / 2 / (TILE_PX_PER_MM_Y * y_scale)
-    return bool((np.abs(trace.height_mm[trace.presence > 0.5]) > reach).sum() > 3)
+    return bool((np.abs(trace.height_mm[trace.presence > 0.5]) > reach).sum() > 6)
 
 
 class ECGScanImageReader(nn.Module):
@@ -156,7 +157,7 @@ class ECGScanImageReader(nn.Module):
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = torch.from_numpy(picture).permute(2, 0, 1)[None].float().div(255)
         x = x.to(next(self.parameters()).device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with fast_precision(x.device):
             maps, page = net(x)
         return maps[0].float().cpu().numpy(), page[0].float().cpu().numpy()
 
@@ -218,7 +219,7 @@ class ECGScanImageReader(nn.Module):
             return None
         height, width = (side - side % NAME_STRIDE for side in flat.shape[:2])
         x = torch.from_numpy(flat[:height, :width]).permute(2, 0, 1)[None].to(next(self.parameters()).device)
-        with torch.autocast(x.device.type, torch.bfloat16):
+        with fast_precision(x.device):
             logits = self.namer(x.float().contiguous(memory_format=torch.channels_last))
         share = logits.float().softmax(1)[0, 1:].cpu().numpy()
         return PrintedNames(share, np.array(box_mm[:2]), NAME_STRIDE / RASTER_PX_PER_MM)
@@ -291,7 +292,7 @@ class ECGScanImageReader(nn.Module):
         for first in range(0, len(jobs), 8):
             tiles = np.stack([cut_tile(image, geometry, strips, job) for job in jobs[first : first + 8]])
             x = torch.from_numpy(tiles).permute(0, 3, 1, 2).to(device).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16):
+            with fast_precision(device):
                 reading = self.reader(x)
             mean, deviation = reading.height_mm()
             height.append(mean.cpu().numpy())

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -13,6 +14,7 @@ TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
 TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 6.0, 4.5
 HEIGHT_BINS = TILE_HEIGHT // 2
 BIN_MM = 2.0 / TILE_PX_PER_MM_Y
+COLUMNS_PER_PX = 2  # heights are read finer than the tile's pixels: a QRS stroke is one millimetre wide
 # Ours: what a trace pays per bin that it moves between two columns, in three ways between which the net chooses.
 COSTS_PER_BIN: tuple[float, ...] = (0.03, 0.1, 0.4)
 TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
@@ -20,12 +22,12 @@ TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
 
 @dataclass
 class StripReading:
-    """Reading of a batch of tiles, one column per tile pixel.
+    """Reading of a batch of tiles, `COLUMNS_PER_PX` columns per tile pixel.
 
     Attributes:
         logits: (batch, bins, columns) over height, bin 0 at the top.
         presence: (batch, columns) logit that the strip's trace is printed in this column.
-        movement: (batch, costs, columns) logits of how the trace goes on to the next column, in the order of
+        movement: (batch, costs, pixels) logits of how the trace goes on to the next pixel, in the order of
             `COSTS_PER_BIN`.
         speed: (batch, speeds) logits of the paper speed, in the order of `SPEEDS`.
         gain: (batch, gains) logits of the gain, in the order of `GAINS`.
@@ -37,15 +39,19 @@ class StripReading:
     speed: torch.Tensor
     gain: torch.Tensor
 
+    @torch.autocast("cpu", enabled=False)
+    @torch.autocast("cuda", enabled=False)
     def posterior(self) -> torch.Tensor:
         """(batch, bins, columns) distribution of the height given all columns of the tile.
 
-        The columns are a hidden Markov chain in which a step of n bins weighs a mixture of exp(-n * cost). It is
+        The tile's pixels are a hidden Markov chain in which a step of n bins weighs a mixture of exp(-n * cost). It is
         computed forward and backward, so that one row's R peak beside another's is given to the row from which
-        a stroke leads to it.
+        a stroke leads to it. What a pixel sees is the mean of its columns; each of them then weighs what the rest of
+        the chain expects there.
         """
-        # evidence of every column, as seen by the chain that runs forward and, after it, by the one that runs back
-        share = self.logits.float().softmax(1).permute(2, 0, 1) + 1e-4
+        fine = self.logits.float().softmax(1).permute(2, 0, 1).unflatten(0, (-1, COLUMNS_PER_PX)) + 1e-4
+        # evidence of every pixel, as seen by the chain that runs forward and, after it, by the one that runs back
+        share = fine.mean(1)
         batch, bins = share.shape[1:]
         weight = self.movement.float().softmax(1).permute(2, 0, 1).unsqueeze(2)
         columns = torch.cat([share, share.flip(0)], 1).unbind()
@@ -60,8 +66,9 @@ class StripReading:
             before.append(expected / expected.sum(1, keepdim=True))
             seen = before[-1] * column
             so_far.append(seen / seen.sum(1, keepdim=True))
-        joint = torch.stack(so_far)[:, :batch] * torch.stack(before)[:, batch:].flip(0)
-        return (joint / joint.sum(2, keepdim=True)).permute(1, 2, 0)
+        expected = torch.stack(before)
+        joint = (expected[:, :batch] * expected[:, batch:].flip(0)).unsqueeze(1) * fine
+        return (joint / joint.sum(3, keepdim=True)).flatten(0, 1).permute(1, 2, 0)
 
     def height_mm(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Expected height above the middle of the tile and its standard deviation, both (batch, columns) in mm."""
@@ -71,6 +78,11 @@ class StripReading:
             heights = bin_heights_mm(self.logits.device)
             mean = share @ heights
             return mean, (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
+
+
+def column_places() -> np.ndarray:
+    """(columns,) where the columns of a tile stand, in its pixels."""
+    return (np.arange(TILE_WIDTH * COLUMNS_PER_PX) + 0.5) / COLUMNS_PER_PX - 0.5
 
 
 def bin_heights_mm(device: torch.device | str = "cpu") -> torch.Tensor:
@@ -90,21 +102,21 @@ class StripReader(nn.Module):
     def __init__(self, widths: list[int], depths: list[int], mixer_layers: int) -> None:
         super().__init__()
         self.net = UNet(TILE_CHANNELS, widths, depths, mixer_layers)
-        self.height_head = nn.Conv2d(widths[0], 2 * 4, 1)
+        self.height_head = nn.Conv2d(widths[0], 2 * 4 * COLUMNS_PER_PX, 1)
         self.column = nn.Sequential(ConvNorm(2 * widths[0], widths[0], 1), ConvNorm(widths[0], widths[0]))
-        self.presence_head = nn.Conv2d(widths[0], 4, 1)
+        self.presence_head = nn.Conv2d(widths[0], 4 * COLUMNS_PER_PX, 1)
         self.movement_head = nn.Conv2d(widths[0], len(COSTS_PER_BIN) * 4, 1)
         self.scale_head = nn.Linear(2 * widths[-1], len(SPEEDS) + len(GAINS))
 
     def forward(self, tiles: torch.Tensor) -> StripReading:
-        """Read (batch, 5, 256, columns) tiles; columns divisible by 16."""
+        """Read (batch, 5, 256, width) tiles; width divisible by 16."""
         features, deepest = self.net(tiles)
         batch, _, rows, columns = features.shape
-        logits = self.height_head(features).reshape(batch, 2, 4, rows, columns)
-        logits = logits.permute(0, 3, 1, 4, 2).reshape(batch, 2 * rows, 4 * columns)
+        logits = self.height_head(features).reshape(batch, 2, -1, rows, columns)
+        logits = logits.permute(0, 3, 1, 4, 2).reshape(batch, 2 * rows, -1)
         pooled = torch.cat([features.mean(2, keepdim=True), features.amax(2, keepdim=True)], dim=1)
         column = self.column(pooled)
-        presence = self.presence_head(column)[:, :, 0].transpose(1, 2).reshape(batch, 4 * columns)
+        presence = self.presence_head(column)[:, :, 0].transpose(1, 2).reshape(batch, -1)
         movement = self.movement_head(column).reshape(batch, -1, 4, columns).transpose(2, 3)
         scale = self.scale_head(torch.cat([deepest.mean((2, 3)), deepest.amax((2, 3))], dim=1))
         return StripReading(logits, presence, movement.flatten(2), scale[:, : len(SPEEDS)], scale[:, len(SPEEDS) :])

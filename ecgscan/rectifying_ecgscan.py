@@ -6,7 +6,14 @@ import cv2
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y, TILE_WIDTH
+from .reading_ecgscan import (
+    COLUMNS_PER_PX,
+    TILE_HEIGHT,
+    TILE_PX_PER_MM_X,
+    TILE_PX_PER_MM_Y,
+    TILE_WIDTH,
+    column_places,
+)
 from .strips_ecgscan import FoundStrip
 
 _NODE = 16
@@ -16,7 +23,7 @@ _SPARE_MM = 3.0  # of both margins together, rather than a second tile
 
 @dataclass
 class TileJob:
-    """One tile of one strip: where its first column stands and which of its columns count."""
+    """One tile of one strip: where its first pixel stands and which of its pixels count."""
 
     strip: int
     start_mm: float
@@ -27,7 +34,7 @@ class TileJob:
 
 @dataclass
 class StripColumns:
-    """What was read along a strip, one value per tile column.
+    """What was read along a strip, one value per column.
 
     Attributes:
         x_mm: place on paper.
@@ -104,12 +111,13 @@ def join_tiles(
 ) -> dict[int, StripColumns]:
     """Readings of tiles (tiles, columns) in tile units, put together in millimetres by number of the strip."""
     parts: dict[int, list[tuple[np.ndarray, ...]]] = {}
+    place = column_places()
     for number, job in enumerate(jobs):
-        columns = np.arange(job.first, job.last)
+        columns = slice(COLUMNS_PER_PX * job.first, COLUMNS_PER_PX * job.last)
         unit = TILE_PX_PER_MM_Y / job.px_per_mm[1]
         parts.setdefault(job.strip, []).append(
             (
-                job.start_mm + columns / job.px_per_mm[0],
+                job.start_mm + place[columns] / job.px_per_mm[0],
                 height[number, columns] * unit,
                 spread[number, columns] * unit,
                 presence[number, columns],
@@ -118,7 +126,7 @@ def join_tiles(
     joined = {}
     for strip, group in parts.items():
         x_mm, *values = (np.concatenate(part) for part in zip(*group, strict=True))
-        # rounding to whole columns may let neighbours share one
+        # rounding to whole pixels may let neighbours share one
         ahead = np.concatenate([[True], np.diff(np.maximum.accumulate(x_mm)) > 1e-6])
         joined[strip] = StripColumns(x_mm[ahead], *(part[ahead] for part in values))
     return joined

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, set_seed
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 _SYNC_STEPS = 10
 
@@ -64,12 +65,14 @@ class Task:
         losses: total loss and single losses by name of one batch.
         evaluate: figures on the validation set, by name.
         evaluate_every: steps between evaluations.
+        average: of the weights over steps, what the mean so far keeps at each; None takes the last weights.
     """
 
     batches: Callable[[int], Iterable[Any]]
     losses: Callable[[nn.Module, Any], tuple[Tensor, dict[str, Tensor]]]
     evaluate: Callable[[nn.Module], dict[str, float]] | None = None
     evaluate_every: int = 500
+    average: float | None = None
 
 
 def rate_at(step: int, steps: int, peak: float, warm_up: float = 0.05) -> float:
@@ -100,7 +103,10 @@ def run(model: nn.Module, task: Task, args: StageArguments, accelerator: Acceler
 
     set_seed(args.seed)
     module, optimizer = model, optimizer_for(model, args.learning_rate)
+    averaged = _averaged(module, task.average).to(accelerator.device) if task.average else None
     model, optimizer = accelerator.prepare(model, optimizer)
+    if averaged:
+        accelerator.register_for_checkpointing(averaged)
     start = load_state(accelerator, args) if args.resume else 0
     log = _LossLog(args.folder / "losses.jsonl", start) if accelerator.is_main_process else None
     bar = tqdm(
@@ -113,6 +119,8 @@ def run(model: nn.Module, task: Task, args: StageArguments, accelerator: Acceler
             batches = iter(task.batches(start))
         for step, batch in zip(range(start, args.steps), batches, strict=False):
             figures = _step(model, optimizer, task, batch, rate_at(step, args.steps, args.learning_rate), accelerator)
+            if averaged:
+                averaged.update_parameters(module)
             if task.evaluate and ((step + 1) % task.evaluate_every == 0 or step + 1 == args.steps):
                 module.eval()
                 with accelerator.autocast():
@@ -131,7 +139,21 @@ def run(model: nn.Module, task: Task, args: StageArguments, accelerator: Acceler
     # Takes the mixed-precision wrapper off the module again and forgets it, for the stages that follow.
     accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     accelerator.free_memory(model, optimizer)
+    if averaged:
+        module.load_state_dict(averaged.module.state_dict())
     module.eval()
+
+
+def _averaged(module: nn.Module, share: float) -> AveragedModel:
+    """Mean of weights and of the normalisations' statistics; of the first steps a plain one."""
+
+    @torch.no_grad()
+    def update(means: Any, values: Any, count: Tensor | int) -> None:
+        kept = min(share, float(count) / (1.0 + float(count)))
+        for mean, value in zip(means, values, strict=True):
+            mean.lerp_(value, 1.0 - kept) if mean.is_floating_point() else mean.copy_(value)
+
+    return AveragedModel(module, multi_avg_fn=update, use_buffers=True)
 
 
 def _step(

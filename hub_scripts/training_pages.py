@@ -24,6 +24,7 @@ LOCATE_SIZE: tuple[int, int] = (576, 768)
 # Share of the conditions, pixels per millimetre of the drawing and share of pages without an ECG: ours, chosen on
 # rendered validation pages.
 CONDITION_SHARES: dict[str, float] = {"clean": 0.2, "scan": 0.27, "photo": 0.53}
+TILE_CONDITION_SHARES: dict[str, float] = {"clean": 0.32, "scan": 0.28, "photo": 0.4}
 FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6, 8.0)
 NAME_PX_PER_MM = (3.0, 7.5)
 # a strip that no other trace comes near is as likely chosen as one that is crowded along this share of its length
@@ -32,10 +33,15 @@ FIND_EMPTY, LOCATE_EMPTY = 0.15, 0.04
 SAMPLING_RATE = 500.0
 
 
-def random_page(recording: Recording, rng: np.random.Generator, pixels_per_mm: tuple[float, float]) -> Page:
+def random_page(
+    recording: Recording,
+    rng: np.random.Generator,
+    pixels_per_mm: tuple[float, float],
+    shares: dict[str, float] = CONDITION_SHARES,
+) -> Page:
     """A page of a recording in a random condition."""
     cv2.setNumThreads(1)
-    condition = str(rng.choice(list(CONDITION_SHARES), p=list(CONDITION_SHARES.values())))
+    condition = str(rng.choice(list(shares), p=list(shares.values())))
     printed = resample(recording, SAMPLING_RATE)
     return render(
         printed, seed=int(rng.integers(2**31)), condition=condition, pixels_per_mm=float(rng.uniform(*pixels_per_mm))
@@ -60,7 +66,7 @@ def locate_sample(recording: Recording, rng: np.random.Generator) -> dict[str, n
 
 def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
     """Tiles of up to `count` strips of one page, rather of those that other traces cross."""
-    page = random_page(recording, rng, TILE_PX_PER_MM)
+    page = random_page(recording, rng, TILE_PX_PER_MM, TILE_CONDITION_SHARES)
     share = LEAST_CROWDED + crowding(page)
     count = min(count, len(share))
     tiles = []

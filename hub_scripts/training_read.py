@@ -19,6 +19,7 @@ from .training_pages import find_sample, locate_sample, name_samples, stack, til
 PARTS: tuple[str, ...] = ("find", "locate", "name", "trace")
 # A page of its own is rendered for every row; a step sees more small samples than large ones.
 TILES_PER_PAGE, NAMES_PER_PAGE = 4, 8
+AVERAGE = 0.998  # ours
 
 
 def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:
@@ -58,7 +59,7 @@ def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> N
         )
         return DataLoader(stream, batch_size=None, num_workers=args.num_workers)
 
-    run(ReadingNetworks(networks, parts), Task(batches, reading_losses), args, accelerator)
+    run(ReadingNetworks(networks, parts), Task(batches, reading_losses, average=AVERAGE), args, accelerator)
     model.requires_grad_(True)
 
 

@@ -9,7 +9,7 @@ from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 
 _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
-_EVIDENCE = 0.25  # columns of a tile are not independent witnesses
+_EVIDENCE = 0.125  # columns of a tile are not independent witnesses
 _IRREGULAR_MM = 0.3
 _PULL = 8.0  # price of a column that does not stand at the regular place, per square millimetre
 _LENGTH_MM, _LENGTH_PRICE = 0.15, 12.0

@@ -13,6 +13,7 @@ GAIN_CLASSES: tuple[float, ...] = (10.0, 5.0, 20.0)
 TILE_SHAPE: tuple[int, int] = (256, 448)
 NAME_PATCH, NAME_PX_PER_MM, NAME_STRIDE = 160, 5, 8
 TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
+TILE_COLUMNS = 2  # per pixel
 _NODE = 16
 
 
@@ -144,9 +145,10 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
 
     Returns:
         tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others.
-        height: (448,) float32 millimetres above the tile's middle row; along the tile's edge where the trace leaves it.
-        presence: (448,) float32 1 where the strip is printed, weight: (448,) 0 outside the picture.
-        readable: (448,) float32 1 where the height is known.
+        height: (896,) float32 millimetres above the tile's middle row, of two columns per pixel; along the tile's edge
+            where the trace leaves it.
+        presence: (896,) float32 1 where the strip is printed, weight: (896,) 0 outside the picture.
+        readable: (896,) float32 1 where the height is known.
         scale: (2,) int64 speed class and gain class, -1 in a tile of twice the height.
     """
     strip = page.strips[index]
@@ -177,10 +179,12 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
         offset = baseline - origin[1] + rng.normal(0, 0.5)
         if row != strip.row and abs(offset) < 35:
             tile[..., 4] += np.exp(-0.5 * ((rows_mm - offset) / 1.0) ** 2)[:, None]
+    places = (np.arange(TILE_COLUMNS * TILE_SHAPE[1]) + 0.5) / TILE_COLUMNS - 0.5
+    x_mm = origin[0] + places / px_per_mm[0]
     truth = _trace_truth(page, index, x_mm, origin, turn, px_per_mm)
     known = np.isfinite(truth)
     reach = (TILE_SHAPE[0] / 2 - 2) / px_per_mm[1]
-    middle = outside[TILE_SHAPE[0] // 2 - 24 : TILE_SHAPE[0] // 2 + 24].mean(0) > 0.5
+    middle = np.repeat(outside[TILE_SHAPE[0] // 2 - 24 : TILE_SHAPE[0] // 2 + 24].mean(0) > 0.5, TILE_COLUMNS)
     presence = (x_mm >= strip.x_mm) & (x_mm <= strip.x_mm + strip.width_mm)
     return {
         "tile": tile,

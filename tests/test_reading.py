@@ -15,6 +15,7 @@ from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import (
     BIN_MM,
+    COLUMNS_PER_PX,
     COSTS_PER_BIN,
     HEIGHT_BINS,
     TILE_HEIGHT,
@@ -41,9 +42,16 @@ def certain(bins: list[int]) -> StripReading:
     return reading_of(logits, torch.full((1, len(bins)), 10.0))
 
 
+def doubled(by_pixel: torch.Tensor) -> torch.Tensor:
+    """One value per column, alike within a pixel."""
+    return by_pixel.repeat_interleave(COLUMNS_PER_PX, -1)
+
+
 def reading_of(logits: torch.Tensor, presence: torch.Tensor) -> StripReading:
+    """Of logits and presence by pixel."""
     movement = torch.tensor([[-20.0], [20.0], [-20.0]]).expand(len(logits), len(COSTS_PER_BIN), logits.shape[2])
-    return StripReading(logits, presence, movement.clone(), torch.zeros(len(logits), 2), torch.zeros(len(logits), 3))
+    scale = torch.zeros(len(logits), 2), torch.zeros(len(logits), 3)
+    return StripReading(doubled(logits), doubled(presence), movement.clone(), *scale)
 
 
 def columns_of(x_mm: np.ndarray, height_mm: np.ndarray, present: np.ndarray) -> StripColumns:
@@ -52,7 +60,7 @@ def columns_of(x_mm: np.ndarray, height_mm: np.ndarray, present: np.ndarray) -> 
 
 def test_a_sure_column_has_the_height_of_its_bin_and_no_spread():
     height, spread = certain([63, 64, 66]).height_mm()
-    assert torch.allclose(height[0], bin_heights_mm()[[63, 64, 66]], atol=0.05)
+    assert torch.allclose(height[0], doubled(bin_heights_mm()[[63, 64, 66]]), atol=0.05)
     assert spread.max() < 0.4
     assert bin_heights_mm()[63] - bin_heights_mm()[64] == pytest.approx(BIN_MM)
 
@@ -76,20 +84,29 @@ def test_of_two_peaks_the_one_that_a_stroke_leads_to_is_followed():
     for column in (3, 4, 5):
         logits[0, 110, column] = 5.6
     height, _ = reading_of(logits, torch.zeros(1, 9)).height_mm()
-    assert height[0, 4].item() == pytest.approx(bin_heights_mm()[42].item(), abs=1.0)
+    assert height[0, 4 * COLUMNS_PER_PX].item() == pytest.approx(bin_heights_mm()[42].item(), abs=1.0)
+
+
+def test_the_columns_of_a_pixel_differ_by_what_each_of_them_sees():
+    logits = torch.full((1, HEIGHT_BINS, 2 * COLUMNS_PER_PX), -12.0)
+    logits[0, [60, 61, 62, 63], range(4)] = 5.0
+    reading = replace(reading_of(torch.zeros(1, HEIGHT_BINS, 2), torch.zeros(1, 2)), logits=logits)
+    height, _ = reading.height_mm()
+    assert torch.allclose(height[0], bin_heights_mm()[60:64], atol=0.1)
 
 
 def test_the_chains_heights_are_those_of_all_paths_weighed_one_by_one():
     torch.manual_seed(0)
     columns, bins = 3, 4
+    by_pixel = torch.randn(1, bins, columns)
     reading = StripReading(
-        torch.randn(1, bins, columns),
-        torch.zeros(1, columns),
+        doubled(by_pixel),
+        torch.zeros(1, COLUMNS_PER_PX * columns),
         torch.randn(1, len(COSTS_PER_BIN), columns),
         torch.zeros(1, 2),
         torch.zeros(1, 3),
     )
-    share = reading.logits.softmax(1)[0] + 1e-4
+    share = by_pixel.softmax(1)[0] + 1e-4
     weight = reading.movement.softmax(1)[0]
     expected = torch.zeros(bins, columns)
     for path in product(range(bins), repeat=columns):
@@ -98,13 +115,13 @@ def test_the_chains_heights_are_those_of_all_paths_weighed_one_by_one():
             moves = [math.exp(-cost * abs(here - there)) for cost in COSTS_PER_BIN]
             likely = likely * (weight[:, column] * torch.tensor(moves)).sum()
         expected[list(path), range(columns)] += likely
-    assert torch.allclose(reading.posterior()[0], expected / expected.sum(0), atol=1e-5)
+    assert torch.allclose(reading.posterior()[0], doubled(expected / expected.sum(0)), atol=1e-5)
 
 
 def test_the_loss_teaches_through_the_chain_how_a_trace_moves():
     reading = reading_of(torch.randn(2, HEIGHT_BINS, 32), torch.zeros(2, 32))
     reading.movement.requires_grad_(True)
-    ones = torch.ones(2, 32)
+    ones = torch.ones(2, 32 * COLUMNS_PER_PX)
     losses = reading_loss(reading, 5.0 * ones, ones, ones, ones, torch.zeros(2, 2, dtype=torch.long))
     sum(losses.values()).backward()
     assert torch.isfinite(reading.movement.grad).all()
@@ -118,9 +135,9 @@ def test_soft_heights_are_a_distribution_around_the_true_height():
 
 
 def test_reading_loss_of_even_odds_is_the_logarithm_of_the_bins():
-    ones = torch.ones(2, 1)  # a chain of one column has nothing to add
+    ones = torch.ones(2, COLUMNS_PER_PX)  # a chain of one pixel has nothing to add
     reading = reading_of(torch.zeros(2, HEIGHT_BINS, 1), torch.zeros(2, 1))
-    losses = reading_loss(reading, torch.zeros(2, 1), ones, ones, ones, torch.tensor([[0, 1], [-1, -1]]))
+    losses = reading_loss(reading, 0 * ones, ones, ones, ones, torch.tensor([[0, 1], [-1, -1]]))
     assert losses["height"].item() == pytest.approx(np.log(HEIGHT_BINS), abs=1e-4)
     assert losses["presence"].item() == pytest.approx(0.5 * np.log(2), abs=1e-5)
     # the second tile cannot tell speed and gain and does not count
@@ -129,9 +146,9 @@ def test_reading_loss_of_even_odds_is_the_logarithm_of_the_bins():
 
 def test_reading_loss_stays_finite_where_nothing_is_readable():
     logits = torch.zeros(1, HEIGHT_BINS, 16, requires_grad=True)
-    zeros = torch.zeros(1, 16)
+    zeros = torch.zeros(1, 16 * COLUMNS_PER_PX)
     losses = reading_loss(
-        reading_of(logits, zeros.clone()), zeros, zeros, zeros, zeros, torch.full((1, 2), -1, dtype=torch.int64)
+        reading_of(logits, torch.zeros(1, 16)), zeros, zeros, zeros, zeros, torch.full((1, 2), -1, dtype=torch.int64)
     )
     sum(losses.values()).backward()
     assert torch.isfinite(logits.grad).all()
@@ -149,7 +166,7 @@ def test_tiles_cover_a_long_strip_once():
     strips = [FoundStrip("II", 0, 0, 10.0, 260.0, 100.0)]
     jobs = plan_tiles(strips, [1.0])
     number = len(jobs)
-    values = np.zeros((number, 448))
+    values = np.zeros((number, 896))
     joined = join_tiles(jobs, values, values, values)[0]
     steps = np.diff(joined.x_mm)
     assert steps.min() > 0
@@ -160,7 +177,7 @@ def test_tiles_cover_a_long_strip_once():
 
 def test_heights_of_a_shrunken_tile_come_back_in_millimetres():
     job = TileJob(0, 0.0, (6.0, 2.25))
-    joined = join_tiles([job], np.full((1, 448), 7.0), np.full((1, 448), 1.0), np.ones((1, 448)))[0]
+    joined = join_tiles([job], np.full((1, 896), 7.0), np.full((1, 896), 1.0), np.ones((1, 896)))[0]
     assert joined.height_mm[0] == pytest.approx(14.0)
     assert joined.spread_mm[0] == pytest.approx(2.0)
 
@@ -308,6 +325,7 @@ def test_training_tiles_and_reading_tiles_have_the_same_scale():
 
     assert page_targets.TILE_SHAPE == (reading.TILE_HEIGHT, reading.TILE_WIDTH)
     assert page_targets.TILE_PX_PER_MM == (reading.TILE_PX_PER_MM_X, reading.TILE_PX_PER_MM_Y)
+    assert page_targets.TILE_COLUMNS == reading.COLUMNS_PER_PX
 
 
 def test_name_loss_of_undecided_cells_is_the_logarithm_of_thirteen_per_weighted_cell():
