@@ -1,6 +1,6 @@
-"""Name: a network that finds the printed names of the leads on a flattened page, and what they say of a layout."""
+"""Name: a network that finds what is printed on a flattened page: names of leads, paper speed and gain."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -8,8 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from .blocks_ecgscan import ConvNorm, Residual
+from .locating_ecgscan import GAINS, SPEEDS
 
 NAME_STRIDE = 8
+NAME_CLASSES = 13 + len(SPEEDS) + len(GAINS)  # nothing, twelve leads, paper speeds, gains
 _PAPER_CELLS = 15  # over which the brightness of the paper is averaged
 _REACH_MM = 20.0  # a name is printed this near the place where its strip begins
 _LEAST = 0.02  # a probability below which nothing is known
@@ -18,7 +20,7 @@ _MISSING = 1.5  # price (log odds) of a strip without its name
 
 
 class NameReader(nn.Module):
-    """Where on a flattened page which lead's name is printed.
+    """Where on a flattened page which lead's name, paper speed or gain is printed.
 
     Args:
         widths: channels at strides 4 and 8.
@@ -34,16 +36,16 @@ class NameReader(nn.Module):
             ConvNorm(widths[0], widths[1], 3, 2),
             *(Residual(widths[1]) for _ in range(depths[1])),
         )
-        self.head = nn.Conv2d(widths[1], 13, 1)
+        self.head = nn.Conv2d(widths[1], NAME_CLASSES, 1)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Logits per cell: no name is centred here, or that of one of the twelve leads.
+        """Logits per cell: nothing is centred here, or one lead's name, a paper speed or a gain in words.
 
         Args:
             pictures: (batch, 3, H, W), 0 to 255, sides divisible by 8.
 
         Returns:
-            (batch, 13, H/8, W/8).
+            (batch, `NAME_CLASSES`, H/8, W/8).
         """
         coarse = functional.avg_pool2d(pictures, NAME_STRIDE)
         paper = functional.avg_pool2d(coarse, _PAPER_CELLS, 1, _PAPER_CELLS // 2, count_include_pad=False)
@@ -53,17 +55,20 @@ class NameReader(nn.Module):
 
 @dataclass
 class PrintedNames:
-    """The names of leads seen on a flattened page.
+    """What is printed on a flattened page.
 
     Attributes:
         share: (12, rows, columns) probability that a lead's name has its middle in a cell.
         origin_mm: (2,) place of the corner of the first cell.
         cell_mm: side of a cell.
+        speeds, gains: probability that each is printed in words, in the order of `SPEEDS` and `GAINS`.
     """
 
     share: np.ndarray
     origin_mm: np.ndarray
     cell_mm: float
+    speeds: np.ndarray = field(default_factory=lambda: np.zeros(len(SPEEDS)))
+    gains: np.ndarray = field(default_factory=lambda: np.zeros(len(GAINS)))
 
     def __post_init__(self) -> None:
         import cv2

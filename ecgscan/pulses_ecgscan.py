@@ -1,4 +1,4 @@
-"""The calibration pulse beside the strips: its height tells the gain, its width the paper speed."""
+"""Paper speed and gain: from the calibration pulse beside the strips, from what is printed, from the look of all."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import numpy as np
 
 from .geometry_ecgscan import PageGeometry
 from .locating_ecgscan import GAINS, SPEEDS
+from .naming_ecgscan import PrintedNames
 from .rasters_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
 from .strips_ecgscan import FoundStrip
 
@@ -20,6 +21,7 @@ _PULSE_KNOWS_GAIN = 4.0  # log odds
 _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
 # rendered pages have unusual gains more often than archives, by our estimate three times: odds of 3 to 1
 _UNUSUAL_GAIN = 0.75  # probability from which a page without a pulse has another gain than the standard one
+_WORDS_KNOW = 1.5  # ours: evidence of a speed or gain in words, times
 _INK = 0.25  # of full ink, beyond the grid's darkness
 
 
@@ -65,15 +67,20 @@ def find_pulse(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStri
     return best
 
 
-def settle_gain(page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | None) -> tuple[float, float]:
+def settle_gain(
+    page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | None, printed: PrintedNames | None
+) -> tuple[float, float]:
     """Gain (mm/mV) and how sure it is.
 
     Args:
         page, strips: probabilities of the gains, in the order of `GAINS`, from the whole page and from its strips.
         pulse: what was measured beside the rows; a network that is quite sure may still overrule it. Without one, a
             page that leaves doubt has the standard gain.
+        printed: what is printed in words.
     """
     evidence = _log(page) + _STRIPS_KNOW_GAIN * _log(strips)
+    if printed is not None:
+        evidence += _WORDS_KNOW * _log(printed.gains)
     if pulse is not None:
         evidence[GAINS.index(pulse.gain)] += _PULSE_KNOWS_GAIN
     share = np.exp(evidence - evidence.max())
@@ -84,9 +91,13 @@ def settle_gain(page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | 
     return GAINS[best], float(share[best])
 
 
-def settle_speed(page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | None) -> tuple[float, float]:
+def settle_speed(
+    page: np.ndarray, strips: np.ndarray, pulse: CalibrationPulse | None, printed: PrintedNames | None
+) -> tuple[float, float]:
     """Paper speed (mm/s) and how sure it is; arguments as for `settle_gain`, probabilities in the order of `SPEEDS`."""
     odds = float(np.diff((_log(page) + _log(strips)) / 2)[0]) + (pulse.fast if pulse is not None else 0.0)
+    if printed is not None:
+        odds += _WORDS_KNOW * float(np.diff(_log(printed.speeds))[0])
     fast = 1.0 / (1.0 + np.exp(-odds))
     return (SPEEDS[1], fast) if fast > 0.5 else (SPEEDS[0], 1.0 - fast)
 

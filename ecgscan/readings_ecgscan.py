@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
+from .naming_ecgscan import PrintedNames
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import FoundLayout, FoundStrip
 
@@ -49,13 +50,17 @@ class ECGReading:
 
 @dataclass
 class Located:
-    """Geometry and strips of a page, before reading; `gridded` once printed lines have confirmed its scale."""
+    """Geometry and strips of a page and what is printed in words, before reading.
+
+    `gridded` once printed lines have confirmed the scale.
+    """
 
     geometry: PageGeometry
     layout: FoundLayout
     ecg_probability: float
     speed_share: np.ndarray
     gain_share: np.ndarray
+    names: PrintedNames | None
     gridded: bool = False
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from .blocks_ecgscan import fast_precision
 from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
-from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, PageLocator
+from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
 from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
@@ -46,6 +46,7 @@ _ROWS_SEEN = 1000.0
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
+_ABOVE_MM, _BELOW_MM = 45.0, 40.0  # of the rows, where names, paper speed and gain are looked for
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 
 
@@ -130,8 +131,8 @@ class ECGScanImageReader(nn.Module):
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
             traced.strips,
             traced.columns,
-            speed=settle_speed(located.speed_share, traced.speed_share, pulse),
-            gain=settle_gain(located.gain_share, traced.gain_share, pulse),
+            speed=settle_speed(located.speed_share, traced.speed_share, pulse, located.names),
+            gain=settle_gain(located.gain_share, traced.gain_share, pulse, located.names),
             columns=columns,
             calibration=self.config.calibration,
         )
@@ -212,7 +213,7 @@ class ECGScanImageReader(nn.Module):
         return self._strips(image, maps, page, geometry, min(found, float(sigmoid(page[0]))))
 
     def _names(self, image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PrintedNames | None:
-        """Names of leads printed in a part of the page."""
+        """Names of leads, paper speed and gain printed in a part of the page."""
         small, lifted = _at_reading_scale(image, geometry)
         flat = flat_raster(small, lifted, box_mm)
         if flat is None:
@@ -222,7 +223,8 @@ class ECGScanImageReader(nn.Module):
         with fast_precision(x.device):
             logits = self.namer(x.float().contiguous(memory_format=torch.channels_last))
         share = logits.float().softmax(1)[0, 1:].cpu().numpy()
-        return PrintedNames(share, np.array(box_mm[:2]), NAME_STRIDE / RASTER_PX_PER_MM)
+        speeds, gains = np.split(share[12:].max((1, 2)), [len(SPEEDS)])
+        return PrintedNames(share[:12], np.array(box_mm[:2]), NAME_STRIDE / RASTER_PX_PER_MM, speeds, gains)
 
     def _strips(
         self, image: np.ndarray, maps: np.ndarray, page: np.ndarray, geometry: PageGeometry, ecg: float
@@ -242,11 +244,13 @@ class ECGScanImageReader(nn.Module):
         names = None
         if len(along):
             left, right = np.percentile(along, (1, 99))
-            names = self._names(image, geometry, (left - 26, rows[0][0] - 24, right + 10, rows[-1][0] + 20))
+            names = self._names(
+                image, geometry, (left - 26, rows[0][0] - _ABOVE_MM, right + 10, rows[-1][0] + _BELOW_MM)
+            )
         layout = decode_layout(evidence, self.config.layouts, names)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
-        return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]))
+        return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]), names)
 
     def trace(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float) -> Traced:
         """Read the strips column by column; read again where their ends were not where they had been expected.

@@ -61,8 +61,8 @@ def name_loss(logits: torch.Tensor, names: torch.Tensor) -> dict[str, torch.Tens
     """Cross-entropy of the printed names, per cell that holds one.
 
     Args:
-        logits: (batch, 13, h, w) none and the twelve leads.
-        names: (batch, h, w) 0 none, 1 to 12 the lead, -1 not counted.
+        logits: (batch, classes, h, w), the first for nothing.
+        names: (batch, h, w) class, 0 for nothing, -1 not counted.
     """
     entropy = functional.cross_entropy(logits.float(), names, reduction="none", ignore_index=-1)
     weight = 1.0 + (_NAME_WEIGHT - 1.0) * (names > 0)

@@ -52,6 +52,15 @@ class Strip:
         return self.x_mm + (time_s - self.start_s) * self.width_mm / (self.end_s - self.start_s)
 
 
+@dataclass(frozen=True)
+class PrintedScale:
+    """A paper speed ("mm/s") or a gain ("mm/mV") in words, and the place (mm) of its middle."""
+
+    unit: str
+    value: float
+    middle_mm: tuple[float, float]
+
+
 def place_strips(style: PageStyle) -> list[Strip]:
     """The strips of a page in reading order."""
     strips = []
@@ -292,8 +301,38 @@ def _draw_names(sheet: _Sheet, style: PageStyle, strips: list[Strip], rng: np.ra
     return named
 
 
-def _draw_print(sheet: _Sheet, style: PageStyle, rng: np.random.Generator) -> None:
+def _scales_in_words(
+    style: PageStyle, rng: np.random.Generator, words: np.random.Generator
+) -> list[tuple[str, float, str, str]]:
+    """Unit, value, what stands before and how it is written, of paper speed and gain; ours, as many makers do."""
+    found = []
+    for unit, value in (("mm/s", style.speed), ("mm/mV", style.gain)):
+        before = words.choice(["", "", "", "", "Speed: " if unit == "mm/s" else "Gain: ", "- "])
+        number = f"{value:g}" if words.random() < 0.85 else f"{value:.1f}"
+        written = "mm/sec" if unit == "mm/s" and words.random() < 0.2 else unit
+        found.append((unit, value, str(before), f"{number}{rng.choice([' ', ''])}{written}"))
+    return found
+
+
+def _draw_scale(
+    sheet: _Sheet, scale: tuple[str, float, str, str], x_mm: float, y_mm: float, size: float
+) -> tuple[float, list[PrintedScale]]:
+    """Where a scale in words ends, and what is there, unless it is cut off."""
+    unit, value, before, text = scale
+    style = sheet.style
+    if before:
+        x_mm = 2 * sheet.text(before, x_mm, y_mm, size, style.font)[0] - x_mm + size / 2
+    middle = sheet.text(text, x_mm, y_mm, size, style.font)
+    end = 2 * middle[0] - x_mm
+    whole = x_mm > 0 and end < style.page_mm[0] and 0 < middle[1] < style.page_mm[1]
+    return end, [PrintedScale(unit, value, middle)] if whole else []
+
+
+def _draw_print(sheet: _Sheet, style: PageStyle, rng: np.random.Generator) -> list[PrintedScale]:
     width, height = style.page_mm
+    # a stream of its own: how scales are written changes nothing else of a page
+    words = rng.spawn(1)[0]
+    printed: list[PrintedScale] = []
     size = float(rng.uniform(2.0, 3.2))
     fields = {"n": int(rng.integers(1000, 99999)), "a": int(rng.integers(20, 90)), "d": int(rng.integers(0, 9))}
     if style.header:
@@ -303,15 +342,28 @@ def _draw_print(sheet: _Sheet, style: PageStyle, rng: np.random.Generator) -> No
             for row, line in enumerate(lines):
                 sheet.text(str(line).format(**fields), x, 3 + row * size * 1.6, size, style.font)
     if style.footer:
-        parts = [f"{style.speed:g}{rng.choice([' ', ''])}mm/s", f"{style.gain:g}{rng.choice([' ', ''])}mm/mV"]
-        if rng.random() < 0.5:
-            parts.append(str(rng.choice(["0.05-150 Hz", "40 Hz", "0.5-40Hz AC50", "F 60~ 0.15-100 Hz"])))
+        scales = _scales_in_words(style, rng, words)
+        filters = (
+            str(rng.choice(["0.05-150 Hz", "40 Hz", "0.5-40Hz AC50", "F 60~ 0.15-100 Hz"]))
+            if rng.random() < 0.5
+            else ""
+        )
         x, gap = width * rng.uniform(0.02, 0.3), rng.uniform(4, 40)
-        for part in parts:
-            sheet.text(part, x, height - size - rng.uniform(2.0, 4.0), size, style.font)
-            x += gap + 18
+        for scale in scales:
+            end, found = _draw_scale(sheet, scale, x, height - size - rng.uniform(2.0, 4.0), size)
+            printed += found
+            x = max(x + gap + 18, end + size)
+        if filters:
+            sheet.text(filters, x, height - size - rng.uniform(2.0, 4.0), size, style.font)
+    elif words.random() < 0.3:
+        x, y = width * words.uniform(0.02, 0.7), words.uniform(1.0, 12.0)
+        for scale in _scales_in_words(style, words, words):
+            end, found = _draw_scale(sheet, scale, x, y, size)
+            printed += found
+            x = end + words.uniform(1.0, 20.0)
     if style.handwriting:
         _scribble(sheet, rng)
+    return printed
 
 
 def _scribble(sheet: _Sheet, rng: np.random.Generator) -> None:
@@ -330,7 +382,9 @@ def _scribble(sheet: _Sheet, rng: np.random.Generator) -> None:
     sheet.line(loops + wave, max(1, round(sheet.scale * 0.35)))
 
 
-def draw_page(style: PageStyle, recording: Recording, rng: np.random.Generator) -> tuple[np.ndarray, list[Strip]]:
+def draw_page(
+    style: PageStyle, recording: Recording, rng: np.random.Generator
+) -> tuple[np.ndarray, list[Strip], list[PrintedScale]]:
     """Draw a flat page.
 
     Args:
@@ -338,7 +392,7 @@ def draw_page(style: PageStyle, recording: Recording, rng: np.random.Generator) 
         recording: 12 leads in millivolts; NaN leaves a gap in the trace.
 
     Returns:
-        uint8 RGB image (height, width, 3) at `style.pixels_per_mm`, and the strips on it.
+        uint8 RGB image (height, width, 3) at `style.pixels_per_mm`, the strips on it, and its scales in words.
     """
     strips = place_strips(style)
     sheet = _Sheet(style)
@@ -346,5 +400,5 @@ def draw_page(style: PageStyle, recording: Recording, rng: np.random.Generator) 
     _draw_pulses(sheet, style, strips)
     _draw_separators(sheet, style, strips)
     strips = _draw_names(sheet, style, strips, rng)
-    _draw_print(sheet, style, rng)
-    return _paint(style, _grid_layer(style, sheet.size), sheet.ink), strips
+    scales = _draw_print(sheet, style, rng)
+    return _paint(style, _grid_layer(style, sheet.size), sheet.ink), strips, scales

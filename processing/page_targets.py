@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from .leads import LEADS
-from .renderer import Page, Strip
+from .page_drawing import PrintedScale, Strip
+from .renderer import Page
 
 LOCATE_STRIDE = 4
 FINEST_PX_PER_MM = 3.4  # no finer picture is ever made to locate on
@@ -12,6 +13,7 @@ SPEED_CLASSES: tuple[float, ...] = (25.0, 50.0)
 GAIN_CLASSES: tuple[float, ...] = (10.0, 5.0, 20.0)
 TILE_SHAPE: tuple[int, int] = (256, 448)
 NAME_PATCH, NAME_PX_PER_MM, NAME_STRIDE = 160, 5, 8
+SCALE_SHARE = 0.35  # ours: of the pieces of a page around a speed or a gain in words
 TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
 TILE_COLUMNS = 2  # per pixel
 _NODE = 16
@@ -237,19 +239,24 @@ def _trace_truth(
 
 
 def name_patch(page: Page, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A piece of a flattened page, upright in seven of eight cases, and the names printed there.
+    """A piece of a flattened page, upright in seven of eight cases, and what is printed there in words.
 
     Returns:
         picture: (160, 160, 3) uint8.
-        names: (20, 20) int64 lead whose name has its middle in the cell (1 to 12), 0 none, -1 just beside one.
+        names: (20, 20) int64 class of what has its middle in the cell: a lead's name (1 to 12), then the paper speeds
+            and the gains in the order of `SPEED_CLASSES` and `GAIN_CLASSES`; 0 nothing, -1 just beside one.
     """
-    strip = page.strips[int(rng.integers(len(page.strips)))]
+    printed = [(strip.name_mm, 1 + LEADS.index(strip.lead)) for strip in page.strips]
+    printed += [(scale.middle_mm, _scale_class(scale)) for scale in page.scales]
+    chosen = rng.integers(len(page.strips))
+    if page.scales and rng.random() < SCALE_SHARE:
+        chosen = rng.integers(len(page.strips), len(printed))
     span = NAME_PATCH / NAME_PX_PER_MM
     away = rng.uniform(-0.45, 0.45, 2) * span if rng.random() < 0.8 else rng.uniform(-1.5, 1.5, 2) * span
     quarters = int(rng.integers(1, 4)) if rng.random() < 0.125 else 0
     turn = quarters * np.pi / 2 + float(rng.normal(0, 0.012))
     unit = np.exp(rng.normal(0, 0.04, 2)) / NAME_PX_PER_MM
-    middle = np.array(strip.name_mm) + away
+    middle = np.array(printed[int(chosen)][0]) + away
     axes = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) * unit
     y, x = np.mgrid[0 : NAME_PATCH // _NODE + 1, 0 : NAME_PATCH // _NODE + 1].astype(np.float64) * _NODE
     nodes = (np.stack([x, y], -1) + 0.5 - NAME_PATCH / 2) @ axes.T + middle
@@ -258,11 +265,17 @@ def name_patch(page: Page, rng: np.random.Generator) -> dict[str, np.ndarray]:
     names = np.zeros((cells, cells), np.int64)
     if quarters == 0:
         y, x = np.mgrid[0:cells, 0:cells].astype(np.float64)
-        places = np.linalg.inv(axes) @ (np.array([other.name_mm for other in page.strips]) - middle).T
+        places = np.linalg.inv(axes) @ (np.array([place for place, _ in printed]) - middle).T
         places = (places.T + NAME_PATCH / 2) / NAME_STRIDE - 0.5
         apart = np.hypot(x[..., None] - places[:, 0], y[..., None] - places[:, 1]) * NAME_STRIDE / NAME_PX_PER_MM
-        leads = np.array([1 + LEADS.index(other.lead) for other in page.strips])
+        classes = np.array([number for _, number in printed])
         names[(apart < 2.8).any(-1)] = -1
         nearest = apart.argmin(-1)
-        names = np.where(apart.min(-1) < 1.4, leads[nearest], names)
+        names = np.where(apart.min(-1) < 1.4, classes[nearest], names)
     return {"picture": picture, "names": names}
+
+
+def _scale_class(scale: PrintedScale) -> int:
+    if scale.unit == "mm/s":
+        return 13 + SPEED_CLASSES.index(scale.value)
+    return 13 + len(SPEED_CLASSES) + GAIN_CLASSES.index(scale.value)

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from .layouts import Layout
-from .page_drawing import Strip, draw_page
+from .page_drawing import PrintedScale, Strip, draw_page
 from .page_style import PageStyle, sample_style
 from .page_warp import Warp, flat_warp, sample_warp
 from .page_wear import table, wear_photo, wear_scan
@@ -23,6 +23,7 @@ class Page:
         image: (height, width, 3) uint8 RGB.
         strips: what is printed where, in millimetres on paper.
         warp: exact map between image pixels and paper millimetres.
+        scales: paper speed and gain where they are printed in words.
     """
 
     image: np.ndarray
@@ -31,6 +32,7 @@ class Page:
     warp: Warp
     recording: Recording
     condition: str
+    scales: list[PrintedScale]
 
     @property
     def layout(self) -> Layout:
@@ -116,9 +118,9 @@ def render(
         pixels_per_mm=pixels_per_mm,
         duration_s=recording.duration_s,
     )
-    flat, strips = draw_page(style, recording, rng)
+    flat, strips, scales = draw_page(style, recording, rng)
     if condition == "clean":
-        return Page(flat, strips, style, flat_warp(style.page_mm, style.pixels_per_mm), recording, condition)
+        return Page(flat, strips, style, flat_warp(style.page_mm, style.pixels_per_mm), recording, condition, scales)
     warp = sample_warp(
         rng,
         style.page_mm,
@@ -135,7 +137,7 @@ def render(
     )
     image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
     wear = wear_photo if condition == "photo" else wear_scan
-    return Page(wear(rng, image, warp, style.pixels_per_mm), strips, style, warp, recording, condition)
+    return Page(wear(rng, image, warp, style.pixels_per_mm), strips, style, warp, recording, condition, scales)
 
 
 def _corners(strips: list[Strip]) -> np.ndarray:

@@ -8,6 +8,7 @@ import pytest
 from modeling_ecgscan.flattening_ecgscan import flat_page
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
 from modeling_ecgscan.levelling_ecgscan import level
+from modeling_ecgscan.naming_ecgscan import PrintedNames
 from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, find_pulse, settle_gain, settle_speed
 from modeling_ecgscan.refining_ecgscan import refine_geometry
 from modeling_ecgscan.settling_ecgscan import settle_on_grid
@@ -240,16 +241,26 @@ def pulse_drawn(page: Page) -> bool:
 def test_gain_and_speed_follow_the_page_then_its_strips_and_a_pulse_unless_the_page_is_sure():
     usual, unsure, sure = np.array([0.9, 0.05, 0.05]), np.array([0.4, 0.4, 0.2]), np.array([0.01, 0.98, 0.01])
     likely = np.array([0.3, 0.7, 0.0])
-    assert settle_gain(usual, unsure, None)[0] == 10.0
-    assert settle_gain(sure, usual, None)[0] == 5.0
-    assert settle_gain(likely, unsure, None) == (10.0, pytest.approx(0.3, abs=0.01))
-    assert settle_gain(unsure, usual, CalibrationPulse(20.0, -1.0, 0.9))[0] == 20.0
-    assert settle_gain(sure, unsure, CalibrationPulse(20.0, -1.0, 0.9))[0] == 5.0
+    assert settle_gain(usual, unsure, None, None)[0] == 10.0
+    assert settle_gain(sure, usual, None, None)[0] == 5.0
+    assert settle_gain(likely, unsure, None, None) == (10.0, pytest.approx(0.3, abs=0.01))
+    assert settle_gain(unsure, usual, CalibrationPulse(20.0, -1.0, 0.9), None)[0] == 20.0
+    assert settle_gain(sure, unsure, CalibrationPulse(20.0, -1.0, 0.9), None)[0] == 5.0
     even, fast = np.array([0.5, 0.5]), np.array([0.01, 0.99])
-    assert settle_speed(even, even, CalibrationPulse(10.0, 3.0, 0.9))[0] == 50.0
-    assert settle_speed(fast, fast, CalibrationPulse(10.0, -3.0, 0.9))[0] == 50.0
-    assert settle_speed(even, even, CalibrationPulse(10.0, -1.0, 0.9))[0] == 25.0
-    assert settle_speed(fast, even, None)[1] == pytest.approx(0.99**0.5 / (0.99**0.5 + 0.01**0.5))
+    assert settle_speed(even, even, CalibrationPulse(10.0, 3.0, 0.9), None)[0] == 50.0
+    assert settle_speed(fast, fast, CalibrationPulse(10.0, -3.0, 0.9), None)[0] == 50.0
+    assert settle_speed(even, even, CalibrationPulse(10.0, -1.0, 0.9), None)[0] == 25.0
+    assert settle_speed(fast, even, None, None)[1] == pytest.approx(0.99**0.5 / (0.99**0.5 + 0.01**0.5))
+
+
+def test_what_is_printed_in_words_settles_gain_and_speed_that_nothing_else_tells():
+    unsure, even = np.array([0.4, 0.4, 0.2]), np.array([0.5, 0.5])
+    words = PrintedNames(np.zeros((12, 1, 1)), np.zeros(2), 1.6, np.array([0.0, 0.97]), np.array([0.0, 0.97, 0.0]))
+    silent = replace(words, speeds=np.zeros(2), gains=np.zeros(3))
+    assert settle_gain(unsure, unsure, None, words)[0] == 5.0
+    assert settle_speed(even, even, None, words)[0] == 50.0
+    assert settle_gain(unsure, unsure, None, silent) == pytest.approx(settle_gain(unsure, unsure, None, None))
+    assert settle_speed(even, even, None, silent) == pytest.approx(settle_speed(even, even, None, None))
 
 
 def test_the_model_and_the_renderer_agree_on_lead_order():

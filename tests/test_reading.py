@@ -10,8 +10,8 @@ import torch
 
 from hub_scripts.training_pages import crowding
 from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines, soft_edge
-from modeling_ecgscan.locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
-from modeling_ecgscan.naming_ecgscan import NAME_STRIDE, PrintedNames
+from modeling_ecgscan.locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS
+from modeling_ecgscan.naming_ecgscan import NAME_CLASSES, NAME_STRIDE, PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import (
     BIN_MM,
@@ -371,6 +371,17 @@ def test_pieces_to_name_leads_on_have_the_scale_of_the_raster_and_ink_where_a_na
             assert around.min() < np.median(piece["picture"]) - 60
             named += 1
     assert named > 5
+
+
+def test_pieces_around_a_speed_or_gain_in_words_carry_its_class():
+    seeds = (seed for seed in range(99) if render(simulate(3), seed=seed, layout="3x4", pixels_per_mm=5.0).scales)
+    page = render(simulate(3), seed=next(seeds), layout="3x4", pixels_per_mm=5.0)
+    classes = {13 + SPEEDS.index(page.speed), 13 + len(SPEEDS) + GAINS.index(page.gain)}
+    rng = np.random.default_rng(0)
+    found = {int(v) for _ in range(40) for v in np.unique(page_targets.name_patch(page, rng)["names"]) if v > 12}
+    assert found
+    assert found <= classes
+    assert max(classes) < NAME_CLASSES
 
 
 def page_of_level_leads(millivolts: dict[str, float]) -> Page:
