@@ -21,6 +21,7 @@ _PULSE_KNOWS_GAIN = 4.0  # log odds
 _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
 # rendered pages have unusual gains more often than archives, by our estimate three times: odds of 3 to 1
 _UNUSUAL_GAIN = 0.75  # probability from which a page without a pulse has another gain than the standard one
+_WORDS_CLEAR = 0.5  # probability from which a warning says that other words are printed
 _WORDS_KNOW = 1.5  # ours: evidence of a speed or gain in words, times
 _INK = 0.25  # of full ink, beyond the grid's darkness
 
@@ -100,6 +101,24 @@ def settle_speed(
         odds += _WORDS_KNOW * float(np.diff(_log(printed.speeds))[0])
     fast = 1.0 / (1.0 + np.exp(-odds))
     return (SPEEDS[1], fast) if fast > 0.5 else (SPEEDS[0], 1.0 - fast)
+
+
+def contradictions(
+    speed: float, gain: float, pulse: CalibrationPulse | None, printed: PrintedNames | None
+) -> list[str]:
+    """What speaks against the paper speed and the gain that were settled, a sentence each."""
+    words: list[tuple[str, float, float, float]] = []
+    if printed is not None:
+        words += [("mm/s", speed, *other) for other in zip(SPEEDS, printed.speeds, strict=True)]
+        words += [("mm/mV", gain, *other) for other in zip(GAINS, printed.gains, strict=True)]
+    said = [
+        f"{other:g} {unit} is printed, but {taken:g} {unit} was taken"
+        for unit, taken, other, share in words
+        if other != taken and share > _WORDS_CLEAR
+    ]
+    if pulse is not None and pulse.gain != gain:
+        said.append(f"the calibration pulse is {pulse.gain:g} mm high, but {gain:g} mm/mV was taken")
+    return said
 
 
 def _log(share: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ class ECGReading:
         columns: "sequential" or "simultaneous", and its source.
         source: "picture", or "vectors" where the lines of a PDF were read themselves.
         strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
+        warnings: where sources of paper speed or gain contradict each other, a sentence each.
         findings: calibrated probability by finding; empty where no ECG was found or the model tells none.
     """
 
@@ -46,6 +47,7 @@ class ECGReading:
     grid_px_per_mm: float | None = None
     features: dict[str, float] = field(default_factory=dict)
     source: str = "picture"
+    warnings: list[str] = field(default_factory=list)
 
 
 @dataclass

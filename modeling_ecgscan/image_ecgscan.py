@@ -14,7 +14,7 @@ from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
-from .pulses_ecgscan import find_pulse, settle_gain, settle_speed
+from .pulses_ecgscan import contradictions, find_pulse, settle_gain, settle_speed
 from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .readings_ecgscan import ECGReading, Located, Traced
@@ -127,15 +127,18 @@ class ECGScanImageReader(nn.Module):
         geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
         pulse = find_pulse(small, geometry, strips)
         traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
-        return report(
+        speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
+        gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
+        reading = report(
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
             traced.strips,
             traced.columns,
-            speed=settle_speed(located.speed_share, traced.speed_share, pulse, located.names),
-            gain=settle_gain(located.gain_share, traced.gain_share, pulse, located.names),
+            speed=speed,
+            gain=gain,
             columns=columns,
             calibration=self.config.calibration,
         )
+        return replace(reading, warnings=contradictions(speed[0], gain[0], pulse, located.names))
 
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]

@@ -9,7 +9,7 @@ from modeling_ecgscan.flattening_ecgscan import flat_page
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
 from modeling_ecgscan.levelling_ecgscan import level
 from modeling_ecgscan.naming_ecgscan import PrintedNames
-from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, find_pulse, settle_gain, settle_speed
+from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, contradictions, find_pulse, settle_gain, settle_speed
 from modeling_ecgscan.refining_ecgscan import refine_geometry
 from modeling_ecgscan.settling_ecgscan import settle_on_grid
 from modeling_ecgscan.stretching_ecgscan import GRID_CLEAR, stretch_to_grid
@@ -261,6 +261,17 @@ def test_what_is_printed_in_words_settles_gain_and_speed_that_nothing_else_tells
     assert settle_speed(even, even, None, words)[0] == 50.0
     assert settle_gain(unsure, unsure, None, silent) == pytest.approx(settle_gain(unsure, unsure, None, None))
     assert settle_speed(even, even, None, silent) == pytest.approx(settle_speed(even, even, None, None))
+
+
+def test_a_source_of_the_scale_that_was_overruled_is_told():
+    words = PrintedNames(np.zeros((12, 1, 1)), np.zeros(2), 1.6, np.array([0.9, 0.0]), np.array([0.1, 0.9, 0.0]))
+    assert contradictions(25.0, 5.0, CalibrationPulse(5.0, 0.0, 0.9), words) == []
+    assert contradictions(25.0, 5.0, None, None) == []
+    assert contradictions(50.0, 10.0, CalibrationPulse(5.0, 0.0, 0.9), words) == [
+        "25 mm/s is printed, but 50 mm/s was taken",
+        "5 mm/mV is printed, but 10 mm/mV was taken",
+        "the calibration pulse is 5 mm high, but 10 mm/mV was taken",
+    ]
 
 
 def test_the_model_and_the_renderer_agree_on_lead_order():
