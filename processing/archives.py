@@ -265,7 +265,10 @@ def _list_parquet(path: Path, limit: int | None) -> Listing:
     listing = Listing([], "Parquet files; split by their split or strat_fold, else by patient")
     for file in files:
         for found in islice(_parquet_entries(file), limit and limit - len(listing.entries)):
-            (listing.entries if isinstance(found, Entry) else listing.drops).append(found)
+            if isinstance(found, Entry):
+                listing.entries.append(found)
+            else:
+                listing.drops.append(found)
     return listing
 
 

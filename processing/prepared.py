@@ -21,9 +21,9 @@ PLAN, REPORT = ".prepare/plan.json", "report.json"
 _VERSION_KEY = b"ecgscan_schema"
 _SHORTEST_S = 1.0
 _RATES_HZ = (50, 2000)
-# How far the voltage of the middle lead moves within 20 ms in its quickest 0.5 %. Of 2,000 real recordings none lies
-# outside 0.27 to 2.8 mV; a gain that is wrong by a factor of ten usually does.
-_JUMPS_MV = (0.1, 6.0)
+# How far the voltage of the middle lead moves within 20 ms in its quickest half percent. Of 2,000 real recordings
+# none lies outside 0.27 to 2.8 mV; a gain that is wrong by a factor of ten usually does.
+_JUMPS_MV, _JUMPS_SHARE = (0.1, 6.0), 0.005
 _LARGEST_MV = 32.767
 # Lawful recordings stay below 0.01 mV; swapped limb leads and leads of different gain do not.
 _LAW_RESIDUAL_MV = 0.05
@@ -68,27 +68,32 @@ def check(recording: Recording) -> None:
     complete = complete_leads(recording)
     if not complete.any():
         raise RecordError("no complete lead", f"{name}: every lead has unknown samples (NaN); expected one without")
-    signal = recording.signal[complete]
-    largest = float(np.abs(signal).max())
+    _check_voltages(name, recording.signal[complete], rate)
+    _check_laws(name, np.where(complete[:6, None], recording.signal[:6], np.nan))
+
+
+def _check_voltages(name: str, signal: np.ndarray, rate: float) -> None:
+    largest = float(max(signal.max(), -signal.min()))
     step = max(1, round(0.02 * rate))
-    jump = float(np.median(np.quantile(np.abs(signal[:, step:] - signal[:, :-step]), 0.995, axis=1)))
-    if largest > _LARGEST_MV or not _JUMPS_MV[0] <= jump <= _JUMPS_MV[1]:
+    jumps = np.abs(signal[:, step:] - signal[:, :-step])
+    # Shares rather than quantiles: they are several times as fast.
+    slow, fast = ((np.median((jumps > limit).mean(axis=1)) > _JUMPS_SHARE) for limit in _JUMPS_MV)
+    if largest > _LARGEST_MV or fast or not slow:
+        jump = float(np.median(np.quantile(jumps, 1 - _JUMPS_SHARE, axis=1)))
         raise RecordError(
             "gain",
             f"{name}: reaches {largest:.4g} mV and moves by {jump:.2g} mV within 20 ms; expected at most "
             f"{_LARGEST_MV:g} mV and {_JUMPS_MV[0]:g} to {_JUMPS_MV[1]:g} mV: correct gain and unit",
         )
-    _check_laws(name, np.where(complete[:6, None], recording.signal[:6], np.nan))
 
 
 def _check_laws(name: str, limb: np.ndarray) -> None:
-    for law, residual in zip(LEAD_LAWS, law_residuals(limb), strict=True):
-        size = float(np.quantile(np.abs(residual), 0.95))
-        if size > _LAW_RESIDUAL_MV:
+    for law, residual in zip(LEAD_LAWS, np.abs(law_residuals(limb)), strict=True):
+        if np.mean(residual > _LAW_RESIDUAL_MV) > 0.05:
             raise RecordError(
                 "lead laws",
-                f"{name}: misses {law} by {size:.2g} mV; expected less than {_LAW_RESIDUAL_MV:g} mV: "
-                "correct the names or gains of the limb leads",
+                f"{name}: misses {law} by {np.quantile(residual, 0.95):.2g} mV; expected less than "
+                f"{_LAW_RESIDUAL_MV:g} mV: correct the names or gains of the limb leads",
             )
 
 
