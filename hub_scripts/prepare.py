@@ -65,6 +65,8 @@ class ShardNote:
 def prepare_command(source: str, path: Path, out: Path, *, limit: int | None, num_processes: int) -> int:
     """Prepares an archive, or goes on where an earlier run was stopped; returns the exit code."""
     started = perf_counter()
+    if out.resolve().is_relative_to(path.resolve()):
+        raise UsageError(f"{out} lies in {path}, where a later run would look for recordings; take another --out")
     try:
         listing = list_archive(source, path, limit)
     except RecordError as error:
@@ -107,7 +109,7 @@ def _agree_on_plan(out: Path, source: str, listing: Listing) -> None:
     """Writes down what was asked for, or makes sure that an earlier run was asked for the same."""
     listed = sha256()
     for entry in listing.entries:
-        listed.update(f"{entry.record_id}\n{entry.split}\n".encode())
+        listed.update(repr((entry.record_id, entry.split, entry.report, entry.labels)).encode())
     wanted = {
         "schema": SCHEMA_VERSION,
         "source": source,
@@ -155,10 +157,12 @@ def _note(out: Path, shard: Shard) -> ShardNote:
 
 
 def _done(out: Path, shard: Shard) -> ShardNote | None:
-    """The note of a shard that an earlier run finished, if its file is still whole."""
+    """The note of a shard that an earlier run finished, if its file is whole and there is nothing to try again."""
     if not _note_file(out, shard).is_file():
         return None
     note = _note(out, shard)
+    if any(drop.reason in _UNUSABLE for drop in note.drops):
+        return None
     try:
         whole = not note.rows or open_parquet(_shard_file(out, shard)).metadata.num_rows == note.rows
     except RecordError:

@@ -89,7 +89,12 @@ def list_archive(source: str, path: Path, limit: int | None = None) -> Listing:
     """
     if not path.exists():
         raise RecordError("missing file", f"{path}: there is no such file or folder; give the archive's own folder")
-    listing = _LISTINGS[source](path, limit)
+    try:
+        listing = _LISTINGS[source](path, limit)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(
+            "damaged table", f"{path}: a CSV file there can't be read ({error}); copy it again"
+        ) from error
     _leave_out_duplicates(listing)
     _check_patients(listing.entries)
     return listing

@@ -170,13 +170,14 @@ def test_of_two_recordings_with_one_id_the_first_is_kept(simulated, tmp_path):
         ("mimic-iv-ecg", {"record_list.csv": "subject_id,study_id,path\n"}, "machine_measurements.csv: there is no"),
         ("challenge", {}, r"no WFDB header \(\.hea\) there"),
         ("folder", {"records.csv": "file\na\n"}, r"lacks the columns \['record'\]"),
+        ("folder", {"records.csv": "record,report\na,Vorhofflimmern für\n"}, "a CSV file there can't be read"),
         ("parquet", {}, "no Parquet file there"),
     ],
 )
 def test_what_an_archive_lacks_is_said_in_a_sentence(tmp_path, source, files, sentence):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="latin-1")
     with pytest.raises(RecordError, match=sentence):
         list_archive(source, tmp_path)
 

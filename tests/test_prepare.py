@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal as signals
 import subprocess
 import sys
@@ -113,6 +114,10 @@ def test_broken_recordings_are_counted_and_the_others_prepared(simulated, tmp_pa
         "ptbxl-00001"
     ]
 
+    write_record(folder / "00003_hr", simulated[2])
+    assert prepare_command("ptbxl", archive, tmp_path / "out", limit=None, num_processes=1) == 2
+    assert report_of(tmp_path / "out")["written"] == {"train": 2}
+
 
 def test_a_folder_of_parquet_files_goes_on_past_broken_ones(simulated, tmp_path):
     whole = write_parquet(tmp_path / "in" / "a.parquet", many(simulated, 3))
@@ -223,6 +228,11 @@ def test_a_folder_of_other_recordings_or_files_is_refused(source, prepared, tmp_
         prepare_command("parquet", source, tmp_path, limit=None, num_processes=1)
 
 
+def test_a_folder_inside_the_archive_is_refused(source):
+    with pytest.raises(UsageError, match="where a later run would look for recordings"):
+        prepare_command("parquet", source.parent, source.parent / "out", limit=None, num_processes=1)
+
+
 def test_training_streams_a_prepared_folder_from_where_it_is(prepared, tmp_path):
     shards = prepared_shards(tmp_path / "run", [str(prepared)])
     assert [Path(path).parent for path in shards] == [prepared / "data"] * 8
@@ -258,3 +268,19 @@ def test_train_takes_a_prepared_folder(repository, prepared, tmp_path):
     assert (
         refused.stderr.strip().splitlines()[-1].endswith("no Parquet file there; expected a file or a folder of files")
     )
+
+
+@pytest.mark.slow
+def test_the_page_on_data_says_what_runs(repository, tmp_path):
+    text = (repository / "docs" / "data.md").read_text(encoding="utf-8")
+    before, after = (block for kind, block in re.findall(r"```(python|bash)\n(.*?)```", text, re.S) if kind == "python")
+    line = re.search(r"^ecgscan (prepare folder .*)$", text, re.M)
+    assert line is not None
+    command = f"import sys; from hub_scripts.cli import main; sys.argv[1:] = {line[1].split()!r}; main()"
+    for code in (before, command, after):
+        environment = {**os.environ, "PYTHONPATH": str(repository)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert "(12, 5000)" in done.stdout
