@@ -103,21 +103,10 @@ def build(args: argparse.Namespace, shards: list[str]) -> tuple[ECGScanModel, EC
     return ECGScanModel(config), processor
 
 
-def main(arguments: list[str] | None = None) -> Path:
-    args = parse(arguments)
-    if args.output.exists() and any(args.output.iterdir()) and not args.resume:
-        raise SystemExit(f"{args.output} is not empty: add --resume to go on with that run, or take another --output")
-    set_seed(args.seed)
-    accelerator = Accelerator(
-        mixed_precision=args.mixed_precision,
-        log_with="tensorboard",
-        project_dir=str(args.output),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
-    accelerator.init_trackers("tensorboard")
-    accelerator.print(f"{accelerator.num_processes} process(es), {accelerator.device}, seed {args.seed}")
+def training_data(args: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Shards to train on and to validate on; what can't be used ends the run with a sentence."""
     count = args.simulated if args.simulated is not None else (0 if args.data else 500)
-    with accelerator.main_process_first():
+    try:
         shards = prepared_shards(
             args.output / "data" / "train", args.data, simulated_count=count, statements=args.statements, seed=args.seed
         )
@@ -130,6 +119,26 @@ def main(arguments: list[str] | None = None) -> Path:
             shards=1,
             seed=args.seed + 1,
         )
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    return shards, validation
+
+
+def main(arguments: list[str] | None = None) -> Path:
+    args = parse(arguments)
+    if args.output.exists() and any(args.output.iterdir()) and not args.resume:
+        raise SystemExit(f"{args.output} is not empty: add --resume to go on with that run, or take another --output")
+    set_seed(args.seed)
+    accelerator = Accelerator(
+        mixed_precision=args.mixed_precision,
+        log_with="tensorboard",
+        project_dir=str(args.output),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    accelerator.print(f"{accelerator.num_processes} process(es), {accelerator.device}, seed {args.seed}")
+    with accelerator.main_process_first():
+        shards, validation = training_data(args)
+    accelerator.init_trackers("tensorboard")
     model, processor = build(args, shards)
     for index, name in enumerate(args.stages):
         stage = import_module(f"hub_scripts.training_{name.replace('-', '_')}").stage

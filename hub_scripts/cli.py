@@ -127,6 +127,22 @@ def evaluate(
     )
 
 
+@app.command()
+def prepare(
+    source: Annotated[
+        Literal["ptbxl", "mimic-iv-ecg", "challenge", "parquet", "folder"], typer.Argument(help="What kind of archive.")
+    ],
+    path: Annotated[Path, typer.Argument(help="The archive's own folder; for `parquet` also a file.")],
+    out: Annotated[Path, typer.Option(help="Folder for shards, dataset card and report.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first recordings of the archive.")] = None,
+    num_processes: Annotated[int, typer.Option(min=1, help="Processes that read side by side.")] = 1,
+) -> None:
+    """Check an archive's recordings and write them as a data set to train on; a second run goes on."""
+    from .prepare import prepare_command
+
+    raise typer.Exit(prepare_command(source, path, out, limit=limit, num_processes=num_processes))
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is one line and exit code 2."""
     try:

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from processing.records import Recording, read_parquet
-from processing.triplets import SUPERCLASS_PHRASES, labelled_parquet, prepare, scp_phrases, simulated
+from processing.findings import SUPERCLASS_PHRASES
+from processing.prepared import open_parquet, prepared_split
+from processing.triplets import labelled_parquet, prepare, scp_phrases, simulated
 
 _NOTE = "prepared.json"
 
 
-def parquet_files(paths: list[str]) -> list[Path]:
-    """Parquet files of some files and folders, in a fixed order."""
+def parquet_files(paths: list[str], split: str = "train") -> list[Path]:
+    """Parquet files of some files and folders, in a fixed order; of folders of `ecgscan prepare` those of a split."""
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        inside = prepared_split(path, split) or (sorted(path.rglob("*.parquet")) if path.is_dir() else [path])
         if not inside or not all(file.is_file() for file in inside):
             raise ValueError(f"{path}: no Parquet file there; expected a file or a folder of files")
         found += inside
@@ -34,13 +35,17 @@ def prepared_shards(
 ) -> list[str]:
     """Shards of everything asked for, written on the first call and found again on the next.
 
+    Folders of `ecgscan prepare` are shards already: given alone they are streamed from where they are.
+
     Args:
         folder: receives the shards and a note of what they hold.
         paths: Parquet files and folders, as `processing.triplets.labelled_parquet` reads them.
         simulated_count: recordings of the simulator added to them.
         statements: CSV of SCP-ECG statements, for English labels.
     """
-    sources = parquet_files(paths)
+    sources = parquet_files(paths, split)
+    if paths and not simulated_count and all(prepared_split(Path(path), split) for path in paths):
+        return [str(path) for path in sources]
     wanted = {"sources": [str(path) for path in sources], "simulated": simulated_count, "seed": seed}
     note = folder / _NOTE
     found = json.loads(note.read_text()) if note.exists() else None
@@ -60,11 +65,7 @@ def prepared_shards(
 def texts_of(shards: list[str]) -> Iterator[str]:
     """Every report and every recording's labels as a sentence: what the tokenizer learns from."""
     for path in shards:
-        for recording in read_parquet(path):
-            yield from texts_of_recording(recording)
-
-
-def texts_of_recording(recording: Recording) -> list[str]:
-    """The report, where there is one, and the labels in words."""
-    labels = ", ".join(SUPERCLASS_PHRASES.get(label, label) for label in recording.labels)
-    return [text for text in (recording.report, labels) if text]
+        for batch in open_parquet(path).iter_batches(columns=["report", "labels"]):
+            for row in batch.to_pylist():
+                labels = ", ".join(SUPERCLASS_PHRASES.get(label, label) for label in row["labels"])
+                yield from (text for text in (row["report"], labels) if text)

@@ -1,5 +1,6 @@
 """Recordings in and out: Parquet shards, WFDB, CSV. Millivolts and hertz inside."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from .leads import LEADS, canonical_lead
+from .wfdb_records import INVALID_SAMPLE, RecordError, read_record
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,19 @@ def recording_of_row(row: dict) -> Recording:
     )
 
 
+def labelled_recording(row: dict, statements: dict[str, str] | None = None) -> Recording:
+    """`recording_of_row` with everything known as English labels: those of `scp_codes` (JSON) and `dx_names` too.
+
+    Args:
+        statements: English phrase by SCP-ECG code; codes without stay as they are.
+    """
+    recording = recording_of_row(row)
+    codes = json.loads(row.get("scp_codes") or "{}")
+    phrases = [(statements or {}).get(code, code) for code in codes]
+    phrases += [str(name) for name in (row.get("dx_names") or [])]
+    return replace(recording, labels=(*recording.labels, *phrases))
+
+
 def read_parquet(path: str | Path, limit: int | None = None) -> Iterator[Recording]:
     """Recordings of one Parquet file, one row at a time."""
     import pyarrow.parquet as pq
@@ -130,8 +145,6 @@ def read_parquet(path: str | Path, limit: int | None = None) -> Iterator[Recordi
             done += 1
 
 
-# WFDB format 16 keeps this value for "no sample".
-_WFDB_INVALID = -32768
 _WFDB_GAIN = 1000.0
 _MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
 
@@ -148,29 +161,26 @@ def read_wfdb(path: str | Path) -> Recording:
         path: the record with or without its suffix (`.hea`, `.dat`).
 
     Raises:
-        ValueError: there is no such record, it holds none of the twelve leads, or its units are no voltage.
+        RecordError: the record can't be read, it holds none of the twelve leads, or its units are no voltage.
     """
-    import wfdb
-
     path = Path(path)
     base = path.with_suffix("") if path.suffix in (".hea", ".dat") else path
-    if not base.parent.joinpath(base.name + ".hea").is_file():
-        raise ValueError(f"{path}: no WFDB header {base.name}.hea found; give the record with its folder")
-    try:
-        record = wfdb.rdrecord(str(base))
-    except (ValueError, OSError, IndexError, TypeError) as error:
-        raise ValueError(f"{path}: the WFDB record is damaged ({error}); copy it again") from error
-    signal = np.full((len(LEADS), record.sig_len), np.nan, np.float32)
-    for column, (name, unit) in enumerate(zip(record.sig_name, record.units, strict=True)):
+    record = read_record(base)
+    signal = np.full((len(LEADS), record.values.shape[1]), np.nan, np.float32)
+    for values, name, unit in zip(record.values, record.names, record.units, strict=True):
         lead = canonical_lead(name)
         if lead is None:
             continue
         if unit.strip().lower() not in _MILLIVOLTS:
-            raise ValueError(f"{path}: lead {name} has the unit {unit!r}; expected one of mV, uV, V, nV")
-        signal[LEADS.index(lead)] = record.p_signal[:, column] * _MILLIVOLTS[unit.strip().lower()]
+            raise RecordError("unit", f"{path}: lead {name} has the unit {unit!r}; expected one of mV, uV, V, nV")
+        signal[LEADS.index(lead)] = values * np.float32(_MILLIVOLTS[unit.strip().lower()])
+    if not any(canonical_lead(name) for name in record.names):
+        raise RecordError(
+            "lead names", f"{path}: none of the twelve leads among {record.names}; expected names as in {LEADS}"
+        )
     if np.isnan(signal).all():
-        raise ValueError(f"{path}: none of the twelve leads among {record.sig_name}; expected names as in {LEADS}")
-    return Recording(signal, float(record.fs), record_id=base.name, report=" ".join(record.comments))
+        raise RecordError("no complete lead", f"{path}: every sample of its leads is marked as invalid")
+    return Recording(signal, record.sampling_rate, record_id=base.name, report="\n".join(record.comments))
 
 
 def write_wfdb(recording: Recording, folder: str | Path, name: str | None = None) -> Path:
@@ -188,7 +198,7 @@ def write_wfdb(recording: Recording, folder: str | Path, name: str | None = None
     known = np.isfinite(signal)
     highest = float(np.max(np.abs(signal), where=known, initial=0.0))
     gain = min(_WFDB_GAIN, 32767.0 / highest) if highest > 0 else _WFDB_GAIN
-    units = np.full(signal.shape, _WFDB_INVALID, np.int64)
+    units = np.full(signal.shape, INVALID_SAMPLE, np.int64)
     units[known] = np.rint(signal[known] * gain)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,22 +1,20 @@
 """Training data through HF Datasets: recordings prepared as Parquet shards, streamed, rendered inside the workers."""
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch.utils.data import IterableDataset
 
 from .findings import SUPERCLASS_PHRASES
-from .leads import LEADS
-from .records import Recording, encode_plain, read_parquet, recording_of_row
+from .prepared import ShardWriter, check, row_of
+from .records import Recording, labelled_recording, recording_of_row
+from .wfdb_records import RecordError
 
-_ROWS_PER_GROUP = 32
 _SHUFFLE_ROWS = 512
-_SHORTEST_S = 1.0
 
 
 def prepare(
@@ -39,94 +37,25 @@ def prepare(
     Returns:
         How many rows were `written`, and how many recordings were dropped, by reason.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rng, counts = np.random.default_rng(seed), Counter(written=0)
-    names = [folder / f"{split}-{index:03d}-of-{shards:03d}.parquet" for index in range(shards)]
-    schema = pa.schema(_SCHEMA)
-    writers = [pq.ParquetWriter(name, schema, compression="zstd") for name in names]
-    waiting: list[list[dict]] = [[] for _ in names]
-
-    def flush(index: int) -> None:
-        # An empty row group would stop the readers of `datasets`.
-        if waiting[index]:
-            writers[index].write_table(pa.Table.from_pylist(waiting[index], schema=schema))
-            waiting[index].clear()
-
-    try:
+    with ExitStack() as stack:
+        names = [folder / f"{split}-{index:03d}-of-{shards:03d}.parquet" for index in range(shards)]
+        writers = [stack.enter_context(ShardWriter(name)) for name in names]
         for recording in recordings:
             if limit is not None and counts["written"] >= limit:
                 break
-            reason = _unusable(recording)
-            if reason:
-                counts[reason] += 1
+            try:
+                check(recording)
+            except RecordError as error:
+                counts[error.reason] += 1
                 continue
             if counts["written"] % shards == 0:
                 deal = rng.permutation(shards)
-            index = int(deal[counts["written"] % shards])
-            waiting[index].append(_row(recording, split))
+            writers[int(deal[counts["written"] % shards])].add(row_of(recording, split))
             counts["written"] += 1
-            if len(waiting[index]) == _ROWS_PER_GROUP:
-                flush(index)
-        for index in range(shards):
-            flush(index)
-    finally:
-        for writer in writers:
-            writer.close()
-    for name in names:
-        if not count_rows([name]):
-            name.unlink()
     return dict(counts)
-
-
-def _schema() -> list[tuple[str, Any]]:
-    import pyarrow as pa
-
-    words = pa.list_(pa.string())
-    return [
-        ("record_id", pa.string()),
-        ("patient_id", pa.string()),
-        ("signal", pa.binary()),
-        ("leads", words),
-        ("n_samples", pa.int64()),
-        ("sampling_rate", pa.int64()),
-        ("report", pa.string()),
-        ("labels", words),
-        ("age", pa.float64()),
-        ("sex", pa.string()),
-        ("split", pa.string()),
-    ]
-
-
-_SCHEMA = _schema()
-
-
-def _unusable(recording: Recording) -> str | None:
-    if recording.duration_s < _SHORTEST_S:
-        return "too short"
-    if not np.isfinite(recording.signal).all(axis=1).any():
-        return "no complete lead"
-    return None
-
-
-def _row(recording: Recording, split: str) -> dict[str, Any]:
-    complete = np.isfinite(recording.signal).all(axis=1)
-    return {
-        "record_id": recording.record_id,
-        "patient_id": recording.patient_id,
-        "signal": encode_plain(recording.signal[complete]),
-        "leads": [lead for lead, present in zip(LEADS, complete, strict=True) if present],
-        "n_samples": recording.signal.shape[1],
-        "sampling_rate": int(round(recording.sampling_rate)),
-        "report": recording.report,
-        "labels": list(recording.labels),
-        "age": recording.age,
-        "sex": recording.sex,
-        "split": split,
-    }
 
 
 def labelled_parquet(path: str | Path, statements: dict[str, str] | None = None) -> Iterator[Recording]:
@@ -139,17 +68,9 @@ def labelled_parquet(path: str | Path, statements: dict[str, str] | None = None)
     """
     import pyarrow.parquet as pq
 
-    columns = set(pq.ParquetFile(path).schema_arrow.names)
-    if not columns & {"scp_codes", "dx_names"}:
-        yield from read_parquet(path)
-        return
     for batch in pq.ParquetFile(path).iter_batches(batch_size=64):
         for row in batch.to_pylist():
-            recording = recording_of_row(row)
-            codes = json.loads(row.get("scp_codes") or "{}")
-            phrases = [(statements or {}).get(code, code) for code in codes]
-            phrases += [str(name) for name in (row.get("dx_names") or [])]
-            yield replace(recording, labels=(*recording.labels, *phrases))
+            yield labelled_recording(row, statements)
 
 
 def scp_phrases(path: str | Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 PACKAGES = ("processing", "modeling_ecgscan", "hub_scripts")
 FLAT_PACKAGES = ("processing", "modeling_ecgscan")
-COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark"}
+COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark", "prepare"}
 
 
 def _imports(path):
