@@ -1,5 +1,7 @@
 """Samples for the four networks that read a page, rendered from one recording inside the loader's workers."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import torch
@@ -8,6 +10,8 @@ from torch import Tensor
 
 from processing.not_ecg import draw_not_ecg
 from processing.page_targets import (
+    GAIN_CLASSES,
+    SPEED_CLASSES,
     close_up,
     letterbox,
     locate_targets,
@@ -38,13 +42,18 @@ def random_page(
     rng: np.random.Generator,
     pixels_per_mm: tuple[float, float],
     shares: dict[str, float] = CONDITION_SHARES,
+    **choices: Any,
 ) -> Page:
-    """A page of a recording in a random condition."""
+    """A page of a recording in a random condition; `choices` as `render` takes them."""
     cv2.setNumThreads(1)
     condition = str(rng.choice(list(shares), p=list(shares.values())))
     printed = resample(recording, SAMPLING_RATE)
     return render(
-        printed, seed=int(rng.integers(2**31)), condition=condition, pixels_per_mm=float(rng.uniform(*pixels_per_mm))
+        printed,
+        seed=int(rng.integers(2**31)),
+        condition=condition,
+        pixels_per_mm=float(rng.uniform(*pixels_per_mm)),
+        **choices,
     )
 
 
@@ -93,7 +102,9 @@ def crowding(page: Page) -> np.ndarray:
 
 def name_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
     """`count` pieces of one flattened page with the names printed there."""
-    page = random_page(recording, rng, NAME_PX_PER_MM)
+    # each speed and gain as often as the others: the words are to be read, not guessed
+    speed, gain = float(rng.choice(SPEED_CLASSES)), float(rng.choice(GAIN_CLASSES))
+    page = random_page(recording, rng, NAME_PX_PER_MM, speed=speed, gain=gain)
     return [name_patch(page, rng) for _ in range(count)]
 
 

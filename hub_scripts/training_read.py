@@ -18,7 +18,7 @@ from .training_pages import find_sample, locate_sample, name_samples, stack, til
 
 PARTS: tuple[str, ...] = ("find", "locate", "name", "trace")
 # A page of its own is rendered for every row; a step sees more small samples than large ones.
-TILES_PER_PAGE, NAMES_PER_PAGE = 4, 8
+TILES_PER_PAGE, NAMES_PER_PAGE = 4, 12
 AVERAGE = 0.998  # ours
 
 
