@@ -94,7 +94,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 def _is_meant(member: zipfile.ZipInfo) -> bool:
     """Whether a member is neither a folder nor what systems hide in archives."""
     parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-    return not member.is_dir() and not any(part.startswith((".", "__MACOSX")) for part in parts)
+    return not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:

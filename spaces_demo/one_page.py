@@ -99,7 +99,7 @@ class OnePage:
             *(self.findings, self.compared, self.similar, self.shown, self.given),
         ]
         # two at a time: while one page is read, another is opened, drawn and sent
-        reading = {
+        reading: dict[str, Any] = {
             "outputs": self.outputs,
             "show_progress_on": self.summary,
             "concurrency_id": "page",
