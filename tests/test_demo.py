@@ -1,10 +1,12 @@
 """The demonstration, without a browser: drawing, FHIR, uploads of every kind, the batch, the Space's files."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,13 +20,18 @@ from processing.pages import PageError
 from processing.renderer import render
 from processing.simulator import simulate
 
-pytest.importorskip("gradio", reason="gradio is not installed (extra `demo`)")
+if find_spec("gradio") is None:
+    pytest.skip("gradio is not installed (extra `demo`)", allow_module_level=True)
 
 from spaces_demo import batch
 from spaces_demo.assemble import PACKAGES, assemble
 from spaces_demo.fhir import observation
+from spaces_demo.interface import build, launch_options
 from spaces_demo.paper import twelve_leads
 from spaces_demo.service import MAX_PAGES, Service, open_upload
+
+# after the interface, which says first that Gradio may ask no other host
+from gradio_client import Client, handle_file  # isort: skip
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +200,21 @@ def test_in_a_batch_bad_files_are_named_and_the_others_are_read(service, tmp_pat
     names = set(zipfile.ZipFile(results).namelist())
     assert {"summary.csv", "good.json", "good.png", "program.json"} <= names
     assert str(tmp_path) not in (tmp_path / "out" / "good.json").read_text()
+
+
+def test_ten_uploads_at_once_each_get_their_own_answer(service, page_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    page = build(service)
+    _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    try:
+        client = Client(url, verbose=False)
+        paths = [Path(shutil.copy(page_file, tmp_path / f"page{number}.png")) for number in range(10)]
+        jobs = [client.submit(handle_file(str(path)), api_name="/read") for path in paths]
+        documents = [job.result(timeout=300)[0] for job in jobs]
+    finally:
+        page.close()
+    assert [document["file"] for document in documents] == [path.name for path in paths]
+    assert {document["status"] for document in documents} <= {"read", "partial", "no_ecg"}
 
 
 def test_labels_must_be_several(service):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from importlib.util import find_spec
 from urllib.request import urlopen
 
 import numpy as np
@@ -17,7 +18,8 @@ from bad_files import BAD_FILES
 from processing.leads import LEADS
 from processing.records import read_wfdb
 
-pytest.importorskip("gradio", reason="gradio is not installed (extra `demo`)")
+if find_spec("gradio") is None:
+    pytest.skip("gradio is not installed (extra `demo`)", allow_module_level=True)
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra `dev`)")
 
 pytestmark = pytest.mark.slow
