@@ -72,8 +72,7 @@ def _tile(measured: dict[str, Any], name: str, label: str, unit: str) -> str:
     if value is None:
         shown = f'–<small class="why">{escape(measured["not_measured"].get(name, ""))}</small>'
     else:
-        gap = "" if unit == "°" else " "
-        shown = f"{value:.0f}<small>{gap}{unit}</small>"
+        shown = f"{value:.0f}°" if unit == "°" else f"{value:.0f}<small> {unit}</small>"
     return f"<div><dt>{label}</dt><dd>{shown}</dd></div>"
 
 
@@ -88,7 +87,6 @@ def _facts(result: PageResult) -> str:
         f"{len(document['leads'])} of 12 leads printed",
         f"columns {columns['mode']} ({columns['source']})",
         "read from the PDF's own lines" if document["source"] == "vectors" else "read from the picture",
-        f"{document['seconds']:.1f} s",
     ]
     return " · ".join(escape(part) for part in parts)
 
