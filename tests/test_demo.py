@@ -1,7 +1,6 @@
 """The demonstration, without a browser: drawing, FHIR, uploads of every kind, the batch, the Space's files."""
 
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -202,19 +201,21 @@ def test_in_a_batch_bad_files_are_named_and_the_others_are_read(service, tmp_pat
     assert str(tmp_path) not in (tmp_path / "out" / "good.json").read_text()
 
 
-def test_ten_uploads_at_once_each_get_their_own_answer(service, page_file, tmp_path, monkeypatch):
+def test_ten_uploads_at_once_each_get_their_own_answer(service, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     page = build(service)
     _, url, _ = page.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     try:
         client = Client(url, verbose=False)
-        paths = [Path(shutil.copy(page_file, tmp_path / f"page{number}.png")) for number in range(10)]
+        paths = [tmp_path / f"page{number}.png" for number in range(10)]
+        for path in paths:
+            Image.new("RGB", (40, 40), "white").save(path)
         jobs = [client.submit(handle_file(str(path)), api_name="/read") for path in paths]
         documents = [job.result(timeout=300)[0] for job in jobs]
     finally:
         page.close()
     assert [document["file"] for document in documents] == [path.name for path in paths]
-    assert {document["status"] for document in documents} <= {"read", "partial", "no_ecg"}
+    assert {document["status"] for document in documents} == {"no_ecg"}
 
 
 def test_labels_must_be_several(service):
