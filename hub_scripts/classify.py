@@ -78,10 +78,14 @@ class Classifier:
         reading = refuse_below(self.reader.read([page.image])[0][0], self.min_quality)
         if not np.isfinite(reading.signal).any():
             return Classified(str(page.file), page.page, {}, reading.reason)
+        return Classified(str(page.file), page.page, self.of_reading(reading))
+
+    def of_reading(self, reading: Any) -> dict[str, float]:
+        """What a reading shows that has a signal: probability by name."""
         if self.texts is None:
-            return Classified(str(page.file), page.page, reading.findings)
+            return reading.findings
         values, weight = self.reader.model.signals_of([reading])
-        return Classified(str(page.file), page.page, self._of_signal(values, weight > 0))
+        return self._of_signal(values, weight > 0)
 
     def of_record(self, path: Path) -> Classified:
         """What a WFDB record shows."""

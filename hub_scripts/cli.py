@@ -143,6 +143,28 @@ def prepare(
     raise typer.Exit(prepare_command(source, path, out, limit=limit, num_processes=num_processes))
 
 
+@app.command()
+def demo(
+    checkpoint: Annotated[
+        str | None,
+        typer.Option(help="A folder or a name on the Hub.", show_default="ECGSCAN_MODEL, else the shipped one"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Where to listen.", show_default="the first free from 7860")
+    ] = None,
+    host: Annotated[str, typer.Option(help="`0.0.0.0` lets other machines in.")] = "127.0.0.1",
+) -> None:
+    """Read pages in the browser: leads, measurements, findings, similar recordings, downloads."""
+    try:
+        from spaces_demo.interface import serve
+    except ModuleNotFoundError as error:
+        if error.name != "gradio":
+            raise
+        raise UsageError('gradio is not installed; `pip install -e ".[demo]"` installs it') from error
+
+    serve(checkpoint, host, port)
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is one line and exit code 2."""
     try:

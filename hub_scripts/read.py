@@ -96,7 +96,7 @@ class PageReader:
 
     def _finish(self, waiting: list[tuple[Task, PageImage, float]]) -> Iterator[Row]:
         started = perf_counter()
-        results = self._readings([page for _, page, _ in waiting])
+        results = self.readings([page for _, page, _ in waiting])
         each = (perf_counter() - started) / max(1, len(waiting))
         for (task, page, opening), result in zip(waiting, results, strict=True):
             if isinstance(result, Exception):
@@ -110,7 +110,7 @@ class PageReader:
             write_page(target, self.options.formats, page, reading, size, document)
             yield self._signed(row_of(document), task, page.n_pages)
 
-    def _readings(self, pages: list[PageImage]) -> list[Any]:
+    def readings(self, pages: list[PageImage]) -> list[Any]:
         """Per page (reading, size), or the error that only this page raised."""
         drawn = [read_drawn(page, self.options.columns) for page in pages]
         seen = iter(self._seen([page for page, reading in zip(pages, drawn, strict=True) if reading is None]))
@@ -124,7 +124,7 @@ class PageReader:
             return self.reader.model.inferred([reading])[1][0], size
 
     def _seen(self, pages: list[PageImage]) -> list[Any]:
-        """As `_readings`, from the pictures."""
+        """As `readings`, from the pictures."""
         if not pages:
             return []
         try:

@@ -10,9 +10,9 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-PACKAGES = ("processing", "modeling_ecgscan", "hub_scripts")
+PACKAGES = ("processing", "modeling_ecgscan", "hub_scripts", "spaces_demo")
 FLAT_PACKAGES = ("processing", "modeling_ecgscan")
-COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark", "prepare"}
+COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark", "prepare", "demo"}
 
 
 def _imports(path):
@@ -76,15 +76,17 @@ def test_every_dependency_is_bounded_and_pinned_within_its_bounds(repository):
 def test_every_imported_distribution_is_declared(repository):
     import_names = {"cv2": "opencv-python-headless", "PIL": "pillow", "pillow_heif": "pillow-heif"}
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {Requirement(text).name.lower().replace("_", "-") for text in project["dependencies"]}
+    needed = {Requirement(text).name.lower().replace("_", "-") for text in project["dependencies"]}
+    extra = {Requirement(text).name for text in project["optional-dependencies"]["demo"]}
     for package in PACKAGES:
+        declared = needed | extra if package == "spaces_demo" else needed
         for path in (repository / package).glob("*.py"):
             for level, module in _imports(path):
                 top = module.split(".")[0]
                 if level or top in sys.stdlib_module_names or top in (*PACKAGES, "ecgscan_autoload"):
                     continue
                 assert import_names.get(top, top).lower().replace("_", "-") in declared, f"{path.name} imports {top}"
-    declared |= {Requirement(text).name for text in project["optional-dependencies"]["evaluate"]}
+    declared = needed | {Requirement(text).name for text in project["optional-dependencies"]["evaluate"]}
     for path in (repository / "hub_scripts" / "metrics").rglob("*.py"):
         for _, module in _imports(path):
             top = module.split(".")[0]
@@ -129,7 +131,9 @@ def test_no_file_is_longer_than_fits_in_a_head(repository):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, path.name
 
 
-@pytest.mark.parametrize("command", [[], ["read"], ["render"], ["embed"], ["benchmark"], ["benchmark", "reading"]])
+@pytest.mark.parametrize(
+    "command", [[], ["read"], ["render"], ["embed"], ["demo"], ["benchmark"], ["benchmark", "reading"]]
+)
 def test_help_is_quick_to_import_and_says_what_the_command_does(command):
     code = "import sys; from hub_scripts.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, timeout=60)

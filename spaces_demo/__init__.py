@@ -1,0 +1,1 @@
+"""The demonstration in the browser: a Gradio Space, also started by `ecgscan demo`."""
