@@ -25,6 +25,7 @@ class ECGReading:
         columns: "sequential" or "simultaneous", and its source.
         source: "picture", or "vectors" where the lines of a PDF were read themselves.
         strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
+        embedding: (projection_dim,) unit vector beside those of signals and texts, or None.
         findings: calibrated probability by finding; empty where no ECG was found or the model tells none.
     """
 
@@ -39,6 +40,7 @@ class ECGReading:
     columns: tuple[str, str] = ("sequential", "assumed")
     strips: list[dict[str, Any]] = field(default_factory=list)
     completed: np.ndarray | None = None
+    embedding: np.ndarray | None = None
     findings: dict[str, float] = field(default_factory=dict)
     heart_rate_bpm: float | None = None
     lead_law_residual_uv: float | None = None
