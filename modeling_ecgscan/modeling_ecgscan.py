@@ -64,8 +64,6 @@ class ECGScanPreTrainedModel(PreTrainedModel):
             init.normal_(module.class_token, std=std)
         elif isinstance(module, ECGScanModel):
             init.constant_(module.logit_scale, self.config.logit_scale_init_value)
-        elif module is getattr(self, "classifier", None):
-            self.start_from_findings()
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
@@ -347,6 +345,12 @@ class ECGScanForImageClassification(ECGScanPreTrainedModel):
         self.classifier = nn.Linear(self.ecgscan.image_size, len(labels))
         self.post_init()
 
+    def _init_weights(self, module: Any) -> None:
+        super()._init_weights(module)
+        if module is self.classifier:
+            self.start_from_findings()
+
+    @torch.no_grad()
     def start_from_findings(self) -> None:
         """Rows of a new classifier that bear the name of a finding become that finding's, calibrated."""
         head = self.ecgscan.findings_head
@@ -355,7 +359,7 @@ class ECGScanForImageClassification(ECGScanPreTrainedModel):
             if head is not None and self.ecgscan.reads and name in self.config.findings:
                 place = self.config.findings.index(name)
                 slope, offset = self.config.findings_calibration.get(name, [1.0, 0.0])
-                weight[row], bias[row] = slope * head.weight[place], slope * head.bias[place] + offset
+                weight[int(row)], bias[int(row)] = slope * head.weight[place], slope * head.bias[place] + offset
         init.copy_(self.classifier.weight, weight)
         init.copy_(self.classifier.bias, bias)
 

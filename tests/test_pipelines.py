@@ -7,7 +7,8 @@ import sys
 
 import pytest
 import torch
-from transformers import AutoModel, AutoModelForImageClassification, AutoProcessor
+from PIL import Image
+from transformers import AutoModel, AutoModelForImageClassification, AutoProcessor, pipeline
 
 from modeling_ecgscan import ECGScanConfig, ECGScanModel
 from processing.image_processing_ecgscan import ECGScanImageProcessor
@@ -68,6 +69,20 @@ def test_a_batch_of_pages_of_different_sizes_gives_what_single_pages_give(reposi
         assert len(alone[0]) == 24
     if task == "ecg-scan":
         assert [row[0] for row in alone] == [["read", 24, 12]] * 2
+
+
+def test_blank_pages_of_different_sizes_go_through_every_pipeline_together(tiny):
+    pages = [Image.new("RGB", size, "white") for size in ((120, 80), (90, 150), (64, 64))]
+    for task, options in (
+        ("image-classification", {}),
+        ("image-feature-extraction", {}),
+        ("zero-shot-image-classification", LABELS),
+        ("ecg-scan", {}),
+    ):
+        found = pipeline(task, model=str(tiny), device="cpu")(pages, batch_size=2, **options)
+        assert len(found) == 3
+        if task == "ecg-scan":
+            assert [reading.status for reading in found] == ["no_ecg"] * 3
 
 
 def test_a_checkpoint_without_a_classifier_tells_its_calibrated_findings(tmp_path):
