@@ -11,7 +11,9 @@ from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, Trainer, TrainingArguments, pipeline
 
 from hub_scripts.patients import validation_patients
+from hub_scripts.statistics import auroc, macro
 from modeling_ecgscan import ECGScanForImageClassification
+from processing.records import read_parquet
 from processing.renderer import render
 from processing.simulator import simulate
 from processing.triplets import prepare, simulated
@@ -171,6 +173,13 @@ def test_a_fifth_of_the_patients_of_every_label_is_held_back_whatever_the_order(
     assert held == validation_patients(dict(reversed(labels.items())))
 
 
+def validation_examples(folder):
+    """The validation recordings, by a way of their own."""
+    for recording in read_parquet(next(folder.glob("validation*"))):
+        microvolts = np.rint(recording.signal * 1000).astype(np.int16)
+        yield Example(microvolts, recording.labels, recording.patient_id, "validation", False)
+
+
 @pytest.fixture(scope="module")
 def tuned(tiny, recordings, tmp_path_factory):
     """What `ecgscan finetune` makes of the smallest model in one epoch."""
@@ -194,6 +203,10 @@ def test_recordings_with_several_labels_make_a_checkpoint_that_names_them(tuned,
     model = AutoModelForImageClassification.from_pretrained(tuned)
     assert list(model.config.id2label.values()) == ["NORM", "MI", "CD"]
     assert model.config.problem_type == "multi_label_classification"
+    task, held = Task(("NORM", "MI", "CD"), True), list(validation_examples(recordings))
+    truth = task.truth(held)
+    reached = macro(auroc, truth, logits(model.eval(), held, task).numpy()).value
+    assert reached == pytest.approx(document["best"]["macro_auroc"], abs=1e-6)
     assert (tuned / "adapter" / "adapter_model.safetensors").stat().st_size < 1e6
     found = pipeline("image-classification", model=str(tuned), device="cpu")(Image.new("RGB", (120, 80), "white"))
     assert {row["label"] for row in found} == {"NORM", "MI", "CD"}
