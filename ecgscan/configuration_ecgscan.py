@@ -173,6 +173,7 @@ class ECGScanConfig(PreTrainedConfig):
     """
 
     model_type = "ecgscan"
+    keys_to_ignore_at_inference = ["reading"]
     sub_configs_defaults = {
         "image_config": ECGScanImageConfig,  # type: ignore[dict-item]
         "signal_config": ECGScanSignalConfig,  # type: ignore[dict-item]
@@ -202,6 +203,12 @@ class ECGScanConfig(PreTrainedConfig):
             raise ValueError(
                 f"lead_names must be 12 names beginning with the limb leads {LEAD_NAMES[:6]}, got {self.lead_names}"
             )
+
+    def name_labels(self) -> None:
+        """Names the labels of a classifier on this checkpoint by the findings that it tells."""
+        told = [name for name in self.findings if name in (self.findings_calibration or self.findings)]
+        self.id2label = dict(enumerate(told))
+        self.label2id = {name: index for index, name in enumerate(told)}
 
     @classmethod
     def tiny(cls, **overrides: Any) -> "ECGScanConfig":

@@ -4,10 +4,13 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from torch import Tensor
 from transformers import BatchFeature
 from transformers.image_processing_backends import PilBackend
 from transformers.processing_utils import ImagesKwargs
 from transformers.utils import TensorType
+
+from .page_pixels_ecgscan import PagePixels
 
 
 class ECGScanImageKwargs(ImagesKwargs, total=False):
@@ -58,7 +61,10 @@ class ECGScanImageProcessor(PilBackend):
         pixels = np.full((len(images), 3, height, width), 255, np.uint8)
         for canvas, page in zip(pixels, images, strict=True):
             canvas[:, : page.shape[1], : page.shape[2]] = page
-        return BatchFeature({"pixel_values": pixels, "page_size": sizes}, tensor_type=return_tensors)
+        batch = BatchFeature({"pixel_values": pixels, "page_size": sizes}, tensor_type=return_tensors)
+        if isinstance(batch["pixel_values"], Tensor):
+            batch["pixel_values"] = batch["pixel_values"].as_subclass(PagePixels)
+        return batch
 
 
 def to_rgb(image: Any) -> Image.Image:

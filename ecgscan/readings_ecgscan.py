@@ -27,6 +27,7 @@ class ECGReading:
         source: "picture", or "vectors" where the lines of a PDF were read themselves.
         strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
         warnings: where sources of paper speed or gain contradict each other, a sentence each.
+        embedding: (projection_dim,) unit vector beside those of signals and texts, or None.
         findings: calibrated probability by finding; empty where no ECG was found or the model tells none.
     """
 
@@ -41,6 +42,7 @@ class ECGReading:
     columns: tuple[str, str] = ("sequential", "assumed")
     strips: list[dict[str, Any]] = field(default_factory=list)
     completed: np.ndarray | None = None
+    embedding: np.ndarray | None = None
     findings: dict[str, float] = field(default_factory=dict)
     heart_rate_bpm: float | None = None
     lead_law_residual_uv: float | None = None

@@ -165,6 +165,37 @@ def demo(
     serve(checkpoint, host, port)
 
 
+@app.command()
+def finetune(
+    data: Annotated[
+        Path, typer.Argument(help="Parquet of labelled recordings, folder of class folders, or folder with a CSV.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the adapter and finetune.json.")],
+    method: Annotated[
+        Literal["lora", "head", "full"],
+        typer.Option(help="What learns: adapters in the signal encoder, the head alone, or the whole encoder."),
+    ] = "lora",
+    labels: Annotated[
+        str | None, typer.Option(help="Labels to learn, separated by commas.", show_default="all")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="At most; it stops once validation gets no better.")] = 4,
+    learning_rate: Annotated[
+        float | None, typer.Option(min=0, help="At its height.", show_default="the method's")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of order and augmentation.")] = 0,
+    model: Model = None,
+) -> None:
+    """Teach the model labels of your own, from recordings or pages; reading itself is not trained."""
+    from .finetune import finetune_command
+
+    wanted = tuple(text.strip() for text in (labels or "").split(",") if text.strip())
+    raise typer.Exit(
+        finetune_command(
+            data, out, method=method, labels=wanted, epochs=epochs, rate=learning_rate, seed=seed, checkpoint=model
+        )
+    )
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is one line and exit code 2."""
     try:

@@ -16,6 +16,7 @@ from . import console
 from .arguments import UsageError
 from .linear_probe import FRACTIONS, Labelled, probe_table
 from .loading import Reader, load_reader
+from .patients import refuse_shared_patients
 from .read import prepare_folder
 from .representations import Features, page_features, signal_features, text_features
 from .statistics import auroc, bootstrap, macro, paired_bootstrap
@@ -50,7 +51,7 @@ def evaluate_command(
     splits = {
         name: Split(_read(path), {}) for name, path in (("train", train), ("validation", validation), ("test", test))
     }
-    _refuse_shared_patients(splits)
+    refuse_shared_patients({name: split.patients for name, split in splits.items()})
     reader = load_reader(model)
     _featurise(reader, splits)
     shown = np.linspace(0, len(splits["test"].recordings) - 1, min(pages, len(splits["test"].recordings)))
@@ -89,17 +90,6 @@ def _read(path: Path) -> list[Recording]:
     if not any(finding_by_label(label) for recording in recordings for label in recording.labels):
         raise UsageError(f"{path}: no recording has a known label; expected SCP-ECG codes in the column scp_codes")
     return recordings
-
-
-def _refuse_shared_patients(splits: dict[str, Split]) -> None:
-    """A patient on both sides would be recognised rather than diagnosed."""
-    for one, other in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        shared = set(splits[one].patients) & set(splits[other].patients) - {""}
-        if shared:
-            raise UsageError(
-                f"{len(shared)} patients, {sorted(shared)[0]} among them, are both in {one} and in {other}; "
-                "split the recordings by patient"
-            )
 
 
 def _featurise(reader: Reader, splits: dict[str, Split]) -> None:

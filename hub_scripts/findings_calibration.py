@@ -72,7 +72,9 @@ def calibrate_findings(checkpoint: Path, data: list[Path], statements: Path, see
         rows.append(row)
     path = checkpoint / "config.json"
     config = json.loads(path.read_text())
-    config["findings_calibration"] = lines
+    model.config.findings_calibration = lines
+    model.config.name_labels()
+    config |= {name: getattr(model.config, name) for name in ("findings_calibration", "id2label", "label2id")}
     path.write_text(json.dumps(config, indent=2) + "\n")
     return rows
 

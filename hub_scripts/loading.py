@@ -24,6 +24,7 @@ class Reader:
 
     Attributes:
         name: name of the checkpoint (the folder's, or the Hub's).
+        source: the folder, or the name on the Hub, that it was loaded from.
         revision: the first 12 hexadecimal digits of the SHA-256 of its weights.
     """
 
@@ -31,6 +32,7 @@ class Reader:
     processor: Any
     name: str
     revision: str
+    source: str
 
     @property
     def min_quality(self) -> float:
@@ -93,7 +95,7 @@ def load_reader(checkpoint: str | None = None) -> Reader:
         raise CheckpointError(f"{name}: the processor can't be loaded ({_first_line(error)}); copy it again") from error
     if not hasattr(processor, "image_processor"):
         raise CheckpointError(f"{name}: holds {type(processor).__name__}, expected an ECGScanProcessor; copy it again")
-    return Reader(model.eval(), processor, folder.name, _revision(folder, model))
+    return Reader(model.eval(), processor, folder.name, _revision(folder, model), name)
 
 
 def _check_files(folder: Path) -> None:

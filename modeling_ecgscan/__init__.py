@@ -15,7 +15,7 @@ _HOMES = {
     "ECGScanForImageClassification": "modeling_ecgscan",
     "ECGScanForZeroShotImageClassification": "modeling_ecgscan",
     "ECGScanModel": "modeling_ecgscan",
-    "ECGScanOutput": "modeling_ecgscan",
+    "ECGScanOutput": "outputs_ecgscan",
     "ECGReading": "image_ecgscan",
 }
 

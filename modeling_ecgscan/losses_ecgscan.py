@@ -210,8 +210,30 @@ def snr_loss(predicted: Tensor, target: Tensor, weight: Tensor, floor: float = 1
     return (ratio_db * present).sum() / present.sum().clamp(min=1.0)
 
 
+def classification_loss(logits: Tensor, labels: Tensor, several: bool) -> Tensor:
+    """Cross-entropy of a classifier's logits (B, C), in float32.
+
+    Args:
+        labels: class numbers (B,) or, where `several` may hold at once, (B, C) of 0 and 1.
+
+    Raises:
+        ValueError: labels that the head does not have.
+    """
+    remedy = "load the model with id2label naming your labels"
+    if labels.shape != (logits.shape if several else logits.shape[:1]):
+        raise ValueError(
+            f"labels of shape {tuple(labels.shape)} do not match the head's logits {tuple(logits.shape)}; {remedy}"
+        )
+    if several:
+        return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
+    if labels.max() >= logits.shape[1]:
+        raise ValueError(f"label {int(labels.max())} does not match the head of {logits.shape[1]} labels; {remedy}")
+    return F.cross_entropy(logits.float(), labels)
+
+
 __all__ = [
     "LIMB_LAWS",
+    "classification_loss",
     "equal_rows",
     "findings_loss",
     "gather_with_gradient",

@@ -1,6 +1,6 @@
 """ECG-Scan: a page, a signal and a report in one space, and the page read into millivolts."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput
 
 from .configuration_ecgscan import ECGScanConfig
 from .image_ecgscan import ECGScanImageReader
 from .layers_ecgscan import ECGScanLayer
 from .losses_ecgscan import (
+    classification_loss,
     equal_rows,
     findings_loss,
     gather_with_gradient,
@@ -24,61 +24,11 @@ from .losses_ecgscan import (
     soft_lead_loss,
     volume_loss,
 )
+from .outputs_ecgscan import ECGScanClassifierOutput, ECGScanOutput, ECGScanZeroShotOutput
 from .readings_ecgscan import ECGReading
 from .signal_ecgscan import LIMB_FROM_I_II, ECGScanSignalModel
 from .text_ecgscan import ECGScanTextModel, text_keys
 from .vit_ecgscan import ECGScanViTModel
-
-
-@dataclass
-class ECGScanOutput(ModelOutput):
-    """What `ECGScanModel` returns; a field is None where its inputs were not given.
-
-    Attributes:
-        loss: weighted sum of `losses`.
-        image_embeds, signal_embeds, text_embeds: (B, projection_dim), unit length.
-        logit_scale: inverse temperature.
-        logits_per_image_signal, logits_per_image_text, logits_per_signal_text: (B, B') scaled cosines.
-        losses: each loss by name, unweighted.
-        reading: one `ECGReading` per page, where the image tower reads.
-        findings_logits: (B, findings) of the signals, where the model has a findings head.
-    """
-
-    loss: Tensor | None = None
-    image_embeds: Tensor | None = None
-    signal_embeds: Tensor | None = None
-    text_embeds: Tensor | None = None
-    logit_scale: Tensor | None = None
-    logits_per_image_signal: Tensor | None = None
-    logits_per_image_text: Tensor | None = None
-    logits_per_signal_text: Tensor | None = None
-    losses: dict[str, Tensor] | None = None
-    reading: list[ECGReading] | None = None
-    findings_logits: Tensor | None = None
-
-    @property
-    def embeddings(self) -> Tensor | None:
-        """The image embeddings, under the name that the original ECG-Scan release gave them."""
-        return self.image_embeds
-
-
-@dataclass
-class ECGScanClassifierOutput(ModelOutput):
-    """Logits (B, labels) of a classifier on the image tower, and the readings behind them."""
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    reading: list[ECGReading] | None = None
-
-
-@dataclass
-class ECGScanZeroShotOutput(ModelOutput):
-    """Scaled cosines between pages and texts."""
-
-    logits_per_image: Tensor | None = None
-    logits_per_text: Tensor | None = None
-    image_embeds: Tensor | None = None
-    text_embeds: Tensor | None = None
 
 
 class ECGScanPreTrainedModel(PreTrainedModel):
@@ -161,6 +111,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
     def set_findings(self, names: list[str]) -> None:
         """Gives the model a fresh head that tells these findings of a signal."""
         self.config.findings, self.config.findings_calibration = list(names), {}
+        self.config.name_labels()
         self.findings_head = nn.Linear(self.signal_projection.in_features, len(names)).to(self.device)
 
     @torch.no_grad()
@@ -175,7 +126,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
             columns: `"sequential"` or `"simultaneous"`, when the columns of a page were recorded.
 
         Returns:
-            One `ECGReading` per page, with `completed` and `findings` filled where an ECG was found.
+            One `ECGReading` per page, with `completed`, `embedding` and `findings` filled where an ECG was found.
         """
         if not self.reads:
             raise ValueError("architecture 'vit' embeds pages but does not read them; use a checkpoint with 'reader'")
@@ -189,10 +140,13 @@ class ECGScanModel(ECGScanPreTrainedModel):
         pooled, scales = self.signal_model.encode(values, weight > 0)
         with torch.no_grad():
             completed = self.signal_model.complete(values, weight, scales).float().cpu().numpy()
+            embeddings = F.normalize(self.image_projection(pooled).float(), dim=-1).cpu().numpy()
             found = self.findings_of(pooled)
         return pooled, [
-            replace(reading, completed=signal, findings=findings) if reading.status != "no_ecg" else reading
-            for reading, signal, findings in zip(readings, completed, found, strict=True)
+            replace(reading, completed=signal, embedding=embedding, findings=findings)
+            if reading.status != "no_ecg"
+            else reading
+            for reading, signal, embedding, findings in zip(readings, completed, embeddings, found, strict=True)
         ]
 
     @torch.no_grad()
@@ -234,14 +188,17 @@ class ECGScanModel(ECGScanPreTrainedModel):
             readings = self.image_model.read(pixel_values, page_size, columns)
         return self.inferred(readings)
 
+    def signal_features(self, signal_values: Tensor, signal_mask: Tensor | None = None) -> Tensor:
+        """Features (B, signal width) before the projection, of signals as for `get_signal_features`."""
+        return self.signal_model.encode(signal_values, self._weight(signal_values, signal_mask))[0]
+
     def get_image_features(self, pixel_values: Tensor, page_size: Tensor | None = None) -> Tensor:
         """Unit vectors (B, projection_dim) of pages."""
         return F.normalize(self.image_projection(self.image_features(pixel_values, page_size)[0]).float(), dim=-1)
 
     def get_signal_features(self, signal_values: Tensor, signal_mask: Tensor | None = None) -> Tensor:
         """Unit vectors (B, projection_dim) of signals (B, 12, samples) in millivolts; `signal_mask` 0 where unknown."""
-        pooled, _ = self.signal_model.encode(signal_values, self._weight(signal_values, signal_mask))
-        return F.normalize(self.signal_projection(pooled).float(), dim=-1)
+        return F.normalize(self.signal_projection(self.signal_features(signal_values, signal_mask)).float(), dim=-1)
 
     def get_text_features(self, input_ids: Tensor, attention_mask: Tensor | None = None, **_: Any) -> Tensor:
         """Unit vectors (B, projection_dim) of texts."""
@@ -280,7 +237,9 @@ class ECGScanModel(ECGScanPreTrainedModel):
             findings: (B, findings) 1 present, 0 absent, NaN unknown, for the findings head.
             return_loss: computes every loss that the given modalities allow.
         """
-        output = ECGScanOutput(logit_scale=self.logit_scale.float().clamp(max=4.6052).exp())
+        output = ECGScanOutput()
+        if sum(part is not None for part in (pixel_values, signal_values, input_ids)) > 1:
+            output.logit_scale = self.logit_scale.float().clamp(max=4.6052).exp()
         losses: dict[str, Tensor] = {}
         if pixel_values is not None:
             features, output.reading = self.image_features(pixel_values, page_size)
@@ -364,29 +323,90 @@ class ECGScanModel(ECGScanPreTrainedModel):
 
 
 class ECGScanForImageClassification(ECGScanPreTrainedModel):
-    """A linear head on the image tower; multi-label where `config.problem_type` says so."""
+    """A linear head on the image tower, for pages or for what was read of them.
+
+    Reading is not learned here: the loss reaches the signal encoder and the head. Labels that the checkpoint's
+    findings head tells start from it; others start at random, to be trained. Where all labels are findings, several
+    may hold unless `config.problem_type` says otherwise.
+
+    Example:
+        >>> AutoModelForImageClassification.from_pretrained("ecgscan")  # tells the findings
+        >>> AutoModelForImageClassification.from_pretrained("ecgscan", id2label={0: "paced", 1: "not paced"})
+    """
 
     def __init__(self, config: ECGScanConfig):
         super().__init__(config)
-        self.num_labels = config.num_labels
+        labels = list(config.id2label.values())  # type: ignore[union-attr]
+        if set(labels) <= set(config.findings):
+            config.problem_type = config.problem_type or "multi_label_classification"
+            self._keys_to_ignore_on_load_missing = [r"^classifier\."]  # the findings head lends it every row
+        self.num_labels = len(labels)
         self.ecgscan = ECGScanModel(config)
-        self.classifier = nn.Linear(self.ecgscan.image_size, config.num_labels)  # type: ignore[arg-type]
+        self.classifier = nn.Linear(self.ecgscan.image_size, len(labels))
         self.post_init()
 
+    def _init_weights(self, module: Any) -> None:
+        super()._init_weights(module)
+        if module is self.classifier:
+            self.start_from_findings()
+
+    @torch.no_grad()
+    def start_from_findings(self) -> None:
+        """Rows of a new classifier that bear the name of a finding become that finding's, calibrated."""
+        head = self.ecgscan.findings_head
+        weight, bias = self.classifier.weight.clone(), self.classifier.bias.clone()
+        for row, name in self.config.id2label.items():  # type: ignore[union-attr]
+            if head is not None and self.ecgscan.reads and name in self.config.findings:
+                place = self.config.findings.index(name)
+                slope, offset = self.config.findings_calibration.get(name, [1.0, 0.0])
+                weight[int(row)], bias[int(row)] = slope * head.weight[place], slope * head.bias[place] + offset
+        init.copy_(self.classifier.weight, weight)
+        init.copy_(self.classifier.bias, bias)
+
+    def train(self, mode: bool = True) -> "ECGScanForImageClassification":
+        """Training mode, but for what does not learn: the reading networks, and normalisations that are frozen."""
+        super().train(mode)
+        if self.ecgscan.reads:
+            self.ecgscan.image_model.eval()
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d) and not module.weight.requires_grad:
+                module.eval()
+        return self
+
     def forward(
-        self, pixel_values: Tensor, page_size: Tensor | None = None, labels: Tensor | None = None, **_: Any
+        self,
+        pixel_values: Tensor | None = None,
+        page_size: Tensor | None = None,
+        signal_values: Tensor | None = None,
+        signal_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **_: Any,
     ) -> ECGScanClassifierOutput:
-        """Logits of pages; `labels` are class indices (B,) or, multi-label, (B, labels) of 0 and 1."""
-        features, reading = self.ecgscan.image_features(pixel_values, page_size)
-        logits = self.classifier(features)
-        loss = None
-        if labels is not None:
-            several = self.config.problem_type == "multi_label_classification" or labels.ndim == 2
-            loss = (
-                F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
-                if several
-                else F.cross_entropy(logits, labels)
+        """Logits of pages, or of signals as they were read.
+
+        Args:
+            pixel_values, page_size: pages, as for `ECGScanModel.read`.
+            signal_values, signal_mask: instead of pages, (B, 12, samples) millivolts and 0 where unknown.
+            labels: class numbers (B,) or, where several may hold, (B, labels) of 0 and 1; gives the loss.
+
+        Raises:
+            ValueError: both or none of pages and signals, or labels that the head does not have.
+        """
+        if (pixel_values is None) == (signal_values is None):
+            given = "neither" if pixel_values is None else "both"
+            raise ValueError(
+                f"expected pixel_values or signal_values, got {given}; give pages or what was read of them"
             )
+        if signal_values is not None and not self.ecgscan.reads:
+            raise ValueError("architecture 'vit' classifies pages, not signals; give pixel_values")
+        reading = None
+        if pixel_values is not None:
+            features, reading = self.ecgscan.image_features(pixel_values, page_size)
+        else:
+            features = self.ecgscan.signal_features(signal_values, signal_mask)  # type: ignore[arg-type]
+        logits = self.classifier(features)
+        several = self.config.problem_type == "multi_label_classification" or (labels is not None and labels.ndim == 2)
+        loss = None if labels is None else classification_loss(logits, labels, several)
         return ECGScanClassifierOutput(loss=loss, logits=logits, reading=reading)
 
 

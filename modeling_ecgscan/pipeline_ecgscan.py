@@ -1,4 +1,4 @@
-"""`pipeline("ecg-scan")`: pages in, readings out."""
+"""`pipeline("ecg-scan")`: pages in, readings out (leads, findings, embedding)."""
 
 from typing import Any
 
@@ -14,7 +14,8 @@ class ECGScanPipeline(Pipeline):
 
     Example:
         >>> reader = pipeline("ecg-scan", model="ecgscan")
-        >>> reader("page.jpg").signal.shape
+        >>> reading = reader("page.jpg")
+        >>> reading.signal, reading.findings, reading.embedding
     """
 
     _load_processor: Any = True
@@ -35,7 +36,8 @@ class ECGScanPipeline(Pipeline):
         return {"readings": self.model.read(pixels, size, **options)}
 
     def postprocess(self, model_outputs: Any, **_: Any) -> Any:
-        return model_outputs["readings"][0]
+        found = model_outputs["readings"]  # a list, or one of its items where transformers took a batch apart
+        return found[0] if isinstance(found, list) else found
 
 
 def register() -> None:

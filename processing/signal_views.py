@@ -102,17 +102,19 @@ def training_view(
     rng: np.random.Generator,
     sampling_rate: float = 500.0,
     hidden_weight: float = 4.0,
+    hide: bool = True,
 ) -> SignalView:
     """One random view.
 
     Args:
         values, mask: (12, samples) millivolts and where they are known, as `ECGScanFeatureExtractor` gives them.
         hidden_weight: how much more a hidden sample counts in reconstruction than a shown one.
+        hide: whether parts are hidden; not for what was read of a page.
     """
     whole = bool(mask.all())
     clean = isoelectric(without_wander(values, sampling_rate)) if whole else values
     clean = clean * np.float32(np.exp(rng.normal(0.0, 0.08)))
-    shown = mask & random_mask(values.shape[1], rng)
+    shown = mask & random_mask(values.shape[1], rng) if hide else mask
     if not shown.any():
         shown = mask
     weight = np.where(shown, 1.0, hidden_weight).astype(np.float32) * mask

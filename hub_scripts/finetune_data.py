@@ -1,0 +1,314 @@
+"""What `ecgscan finetune` learns from: recordings of Parquet files, or pages of an image folder, each read once."""
+
+import csv
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from processing.pages import PageError, find_pages, open_page
+from processing.records import recording_of_row
+
+from . import console
+from .arguments import UsageError
+from .loading import Reader
+from .patients import refuse_shared_patients, validation_patients
+
+SPLITS = ("train", "validation", "test")
+_FILE_COLUMNS, _LABEL_COLUMNS = ("file_name", "file"), ("label", "labels")
+_SEPARATOR = ";"
+_UNKNOWN = -32768  # of int16 microvolts: not known
+
+
+@dataclass(frozen=True)
+class Example:
+    """One recording, or what was read of one page.
+
+    Attributes:
+        microvolts: (12, samples) int16 at the signal tower's rate, the lowest value where nothing is known.
+        labels: what is true of it.
+        patient: who it is of; no two examples share one where nobody said.
+        split: one of `SPLITS`, or "" where nobody said.
+        is_page: whether it is a reading, of which nothing more need be hidden.
+    """
+
+    microvolts: np.ndarray
+    labels: tuple[str, ...]
+    patient: str
+    split: str
+    is_page: bool
+
+    def signal(self) -> tuple[np.ndarray, np.ndarray]:
+        """(12, samples) float32 millivolts, 0 where unknown, and where they are known."""
+        mask = self.microvolts != _UNKNOWN
+        return np.where(mask, self.microvolts * np.float32(1e-3), np.float32(0)), mask
+
+
+@dataclass
+class Gathered:
+    """Examples, and why others were left out: how many for each reason, and a sentence for each unusable file."""
+
+    examples: list[Example] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where an example comes from: a page's file or bytes, or a row of a Parquet file with its signal."""
+
+    labels: tuple[str, ...]
+    patient: str
+    split: str
+    page: Path | bytes | None = None
+    row: dict[str, Any] | None = None
+
+
+class Labelled(Protocol):
+    """What has labels."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+
+def gather(data: Path, reader: Reader, cache: Path, check: Callable[[Sequence[Labelled]], object]) -> Gathered:
+    """Examples of the training and validation parts of `data`; its test part is never opened.
+
+    Args:
+        data: a Parquet file or a folder of some, an image folder with a subfolder for each class (in folders named
+            by split or not), or an image folder with a CSV (`file_name`; `label`, or `labels` separated by `;`;
+            `patient_id` and `split` where known), or that CSV.
+        cache: folder of readings, by the page's and the checkpoint's digest: each page is read once.
+        check: stops, where labels can't be learned, before any page is read.
+
+    Raises:
+        UsageError: `data` is none of these.
+    """
+    found = Gathered()
+    count, sources = _sources(data)
+    if isinstance(sources, list):
+        check([source for source in sources if source.labels and source.split != "test"])
+    with console.progress_bar("examples") as progress:
+        for source in progress.track(sources, total=count, description="examples"):
+            if not source.labels:
+                found.left_out["no label"] += 1
+            elif source.split == "test":
+                found.left_out["test part"] += 1
+            else:
+                _add(found, source, reader, cache)
+    return found
+
+
+def _add(found: Gathered, source: _Source, reader: Reader, cache: Path) -> None:
+    try:
+        if source.row is not None:
+            signal: Any = recording_of_row(source.row)
+        else:
+            signal = _reading(source.page, reader, cache)  # type: ignore[arg-type]
+    except (PageError, ValueError) as error:
+        found.problems.append(str(error))
+        found.left_out["unreadable"] += 1
+        return
+    is_page = source.row is None
+    prepared = reader.processor.feature_extractor(signal, sampling_rate=500.0 if is_page else None)
+    values, mask = prepared["signal_values"][0], prepared["signal_mask"][0].astype(bool)
+    if not mask.any():
+        found.left_out["nothing read on the page" if is_page else "empty signal"] += 1
+        return
+    scaled = np.clip(np.rint(values * 1000.0), _UNKNOWN + 1, 32767).astype(np.int16)
+    microvolts = np.where(mask, scaled, np.int16(_UNKNOWN))
+    found.examples.append(Example(microvolts, source.labels, source.patient, source.split, is_page))
+
+
+def _reading(page: Path | bytes, reader: Reader, cache: Path) -> np.ndarray:
+    """(12, samples) millivolts read from a page, from the cache where it was read before."""
+    if isinstance(page, Path) and not page.is_file():
+        raise PageError(f"{page}: no such file; correct its row in the table")
+    content = page if isinstance(page, bytes) else page.read_bytes()
+    stored = cache / f"{sha256(content).hexdigest()[:24]}-{reader.revision}.npy"
+    if stored.is_file():
+        return np.load(stored)
+    cache.mkdir(parents=True, exist_ok=True)
+    if isinstance(page, bytes):
+        page = cache / "page"
+        page.write_bytes(content)
+    signal = reader.read([open_page(page).image])[0][0].signal
+    unfinished = stored.with_suffix(".new.npy")
+    np.save(unfinished, signal)
+    unfinished.replace(stored)
+    return signal
+
+
+def _sources(data: Path) -> tuple[int, Iterator[_Source] | list[_Source]]:
+    """How many examples there may be, and where each comes from."""
+    if not data.exists():
+        raise UsageError(f"{data}: no such file or folder; give Parquet files, an image folder or a CSV")
+    if data.is_file() and data.suffix == ".parquet":
+        return _parquet_sources([data])
+    if data.is_dir() and sorted(data.glob("*.parquet")):
+        return _parquet_sources(sorted(data.glob("*.parquet")))
+    table = data if data.suffix == ".csv" else _table_of(data)
+    sources = list(_csv_sources(table) if table else _folder_sources(data))
+    return len(sources), sources
+
+
+def _split_of(name: str, told: str = "") -> str:
+    """The split that is told, or that a file's or folder's name begins with, or ""."""
+    return told or next((split for split in SPLITS if name.startswith(split)), "")
+
+
+def _parquet_sources(files: list[Path]) -> tuple[int, Iterator[_Source]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = [path for path in files if _split_of(path.name) != "test"]
+    try:
+        opened = [(path, pq.ParquetFile(path)) for path in files]
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UsageError(f"a Parquet file can't be read ({error}); copy it again") from error
+    for path, file in opened:
+        columns = set(file.schema_arrow.names)
+        if not columns & {"labels", "superclasses"} or not columns & {"signal", "image"}:
+            raise UsageError(
+                f"{path}: has the columns {', '.join(sorted(columns))}; expected labels and signal or image, as "
+                "`processing.triplets.prepare` writes them"
+            )
+    return sum(file.metadata.num_rows for _, file in opened), (
+        _row_source(row, path)
+        for path, file in opened
+        for batch in file.iter_batches(batch_size=64)
+        for row in batch.to_pylist()
+    )
+
+
+def _row_source(row: dict[str, Any], path: Path) -> _Source:
+    labels = tuple(row.get("labels") or row.get("superclasses") or ())
+    patient = str(row.get("patient_id") or f"record {row.get('record_id')}")
+    split = _split_of(path.name, row.get("split") or "")
+    image = row.get("image")
+    if image and image.get("bytes"):
+        return _Source(labels, patient, split, page=image["bytes"])
+    return _Source(labels, patient, split, row=row)
+
+
+def _table_of(folder: Path) -> Path | None:
+    """The CSV of an image folder."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is neither a folder, a Parquet file nor a CSV")
+    tables = sorted(folder.glob("*.csv"))
+    if len(tables) > 1:
+        raise UsageError(f"{folder}: holds {len(tables)} CSV files; give the one with the labels instead of the folder")
+    return tables[0] if tables else None
+
+
+def _csv_sources(table: Path) -> Iterator[_Source]:
+    with table.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        columns = rows.fieldnames or []
+        names = [next((name for name in wanted if name in columns), "") for wanted in (_FILE_COLUMNS, _LABEL_COLUMNS)]
+        if not all(names):
+            raise UsageError(
+                f"{table}: has the columns {', '.join(columns) or 'none'}; expected file_name and label, or labels "
+                f"separated by {_SEPARATOR!r}"
+            )
+        for row in rows:
+            path = table.parent / row[names[0]]
+            labels = tuple(part.strip() for part in (row[names[1]] or "").split(_SEPARATOR) if part.strip())
+            patient = row.get("patient_id") or f"file {row[names[0]]}"
+            yield _Source(labels, patient, _split_of("", row.get("split") or ""), page=path)
+
+
+def _folder_sources(folder: Path) -> Iterator[_Source]:
+    parts = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if parts and all(part.name in SPLITS for part in parts):
+        for part in parts:
+            yield from (replace(source, split=part.name) for source in _folder_sources(part))
+        return
+    if not parts:
+        raise UsageError(
+            f"{folder}: holds neither class folders, a CSV nor Parquet files; see `ecgscan finetune --help`"
+        )
+    for part in parts:
+        for path in find_pages([part]):
+            yield _Source((part.name,), f"file {path}", "", page=path)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learned: labels in the order of the head's outputs, and whether several may hold."""
+
+    labels: tuple[str, ...]
+    several: bool
+
+    def target(self, example: Example) -> np.ndarray | int:
+        """What the loss takes: (labels,) of 0 and 1, or the number of the class."""
+        if self.several:
+            return np.array([label in example.labels for label in self.labels], np.float32)
+        return next(number for number, label in enumerate(self.labels) if label in example.labels)
+
+    def truth(self, examples: Iterable[Example]) -> np.ndarray:
+        """(examples, labels) bool."""
+        return np.array([[label in example.labels for label in self.labels] for example in examples])
+
+
+def task_of(examples: Sequence[Labelled], wanted: tuple[str, ...], head: Task | None) -> Task:
+    """The task that the labels make.
+
+    Args:
+        wanted: labels to learn; all where empty.
+        head: what a checkpoint that was fine-tuned before tells, or None.
+
+    Raises:
+        UsageError: labels that nothing has or that the head lacks, or nothing to tell apart.
+    """
+    if not examples:
+        raise UsageError("no example has a label; expected pages or signals with labels")
+    known = Counter(label for example in examples for label in set(example.labels))
+    missing = [label for label in wanted if label not in known]
+    if missing:
+        raise UsageError(f"--labels: no example has {', '.join(missing)}; the data have {', '.join(sorted(known))}")
+    labels = wanted or tuple(sorted(known))
+    if all(known[label] == len(examples) for label in labels):
+        raise UsageError(
+            f"all {len(examples)} examples have the same label, {', '.join(labels)}; expected at least two classes"
+        )
+    counts = [len(set(example.labels) & set(labels)) for example in examples]
+    task = Task(labels, len(labels) == 1 or any(count != 1 for count in counts))
+    if head is None:
+        return task
+    alien = [label for label in labels if label not in head.labels]
+    if alien or (task.several and not head.several):
+        raise UsageError(
+            f"the data's labels ({', '.join(alien or labels)}{'' if alien else ', several at once'}) do not match the "
+            f"checkpoint's head, which tells {'any' if head.several else 'one'} of {', '.join(head.labels)}; "
+            "choose with --labels, or start from another --model"
+        )
+    return head
+
+
+def split_examples(examples: list[Example]) -> tuple[list[Example], list[Example]]:
+    """Training and validation examples: as told, else every fifth patient of a label; no patient in both.
+
+    Raises:
+        UsageError: a patient is in both, or a part is empty.
+    """
+    if any(example.split for example in examples):
+        parts = [[example for example in examples if example.split == split] for split in SPLITS[:2]]
+        if not parts[1]:
+            raise UsageError("the data have a training part but no validation part; add one, or name no split at all")
+    else:
+        held = validation_patients({example.patient: min(example.labels) for example in examples})
+        parts = [[example for example in examples if (example.patient in held) == side] for side in (False, True)]
+    if not all(parts):
+        raise UsageError(
+            f"{len(examples)} examples split into {len(parts[0])} for training and {len(parts[1])} for validation; "
+            "give more patients"
+        )
+    refuse_shared_patients(
+        {name: [example.patient for example in part] for name, part in zip(SPLITS[:2], parts, strict=True)}
+    )
+    return parts[0], parts[1]
