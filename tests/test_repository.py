@@ -76,23 +76,19 @@ def test_every_dependency_is_bounded_and_pinned_within_its_bounds(repository):
 def test_every_imported_distribution_is_declared(repository):
     import_names = {"cv2": "opencv-python-headless", "PIL": "pillow", "pillow_heif": "pillow-heif"}
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    needed = {Requirement(text).name.lower().replace("_", "-") for text in project["dependencies"]}
-    extra = {Requirement(text).name for text in project["optional-dependencies"]["demo"]}
     extras = project["optional-dependencies"]
     declared = {Requirement(text).name.lower().replace("_", "-") for text in project["dependencies"]}
-    # a module named after an extra may import what the extra brings
+    # a module or package named after an extra may import what the extra brings
     brought = {extra: {Requirement(text).name for text in texts} for extra, texts in extras.items()}
     for package in PACKAGES:
-        declared = needed | extra if package == "spaces_demo" else needed
         for path in (repository / package).glob("*.py"):
+            extra = "demo" if package == "spaces_demo" else path.stem.split("_")[0]
             for level, module in _imports(path):
                 top = module.split(".")[0]
                 if level or top in sys.stdlib_module_names or top in (*PACKAGES, "ecgscan_autoload"):
                     continue
-                assert import_names.get(top, top).lower().replace("_", "-") in declared, f"{path.name} imports {top}"
-    declared = needed | {Requirement(text).name for text in project["optional-dependencies"]["evaluate"]}
                 name = import_names.get(top, top).lower().replace("_", "-")
-                assert name in declared | brought.get(path.stem.split("_")[0], set()), f"{path.name} imports {top}"
+                assert name in declared | brought.get(extra, set()), f"{path.name} imports {top}"
     declared |= brought["evaluate"]
     for path in (repository / "hub_scripts" / "metrics").rglob("*.py"):
         for _, module in _imports(path):
