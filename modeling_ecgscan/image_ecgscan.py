@@ -12,7 +12,7 @@ from .blocks_ecgscan import fast_precision
 from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
-from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames
+from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames, in_words
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
 from .pulses_ecgscan import contradictions, find_pulse, settle_gain, settle_speed
 from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
@@ -226,7 +226,7 @@ class ECGScanImageReader(nn.Module):
         with fast_precision(x.device):
             logits = self.namer(x.float().contiguous(memory_format=torch.channels_last))
         share = logits.float().softmax(1)[0, 1:].cpu().numpy()
-        speeds, gains = np.split(share[12:].max((1, 2)), [len(SPEEDS)])
+        speeds, gains = (in_words(part) for part in np.split(share[12:], [len(SPEEDS)]))
         return PrintedNames(share[:12], np.array(box_mm[:2]), NAME_STRIDE / RASTER_PX_PER_MM, speeds, gains)
 
     def _strips(

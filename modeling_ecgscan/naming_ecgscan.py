@@ -53,6 +53,15 @@ class NameReader(nn.Module):
         return self.head(self.net((2.0 * pictures / paper - 2.0).clamp(-2.0, 1.0)))
 
 
+def in_words(share: np.ndarray) -> np.ndarray:
+    """(values,) probability that each is printed somewhere, of (values, rows, columns) probabilities by cell.
+
+    Neighbouring cells see the same words: all of them together tell which value it is, the surest one whether any is.
+    """
+    total = share.sum((1, 2))
+    return total / max(float(total.sum()), 1e-6) * float(share.sum(0).max())
+
+
 @dataclass
 class PrintedNames:
     """What is printed on a flattened page.

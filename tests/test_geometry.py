@@ -8,7 +8,7 @@ import pytest
 from modeling_ecgscan.flattening_ecgscan import flat_page
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
 from modeling_ecgscan.levelling_ecgscan import level
-from modeling_ecgscan.naming_ecgscan import PrintedNames
+from modeling_ecgscan.naming_ecgscan import PrintedNames, in_words
 from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, contradictions, find_pulse, settle_gain, settle_speed
 from modeling_ecgscan.refining_ecgscan import refine_geometry
 from modeling_ecgscan.settling_ecgscan import settle_on_grid
@@ -261,6 +261,13 @@ def test_what_is_printed_in_words_settles_gain_and_speed_that_nothing_else_tells
     assert settle_speed(even, even, None, words)[0] == 50.0
     assert settle_gain(unsure, unsure, None, silent) == pytest.approx(settle_gain(unsure, unsure, None, None))
     assert settle_speed(even, even, None, silent) == pytest.approx(settle_speed(even, even, None, None))
+
+
+def test_cells_around_words_decide_together_which_value_is_printed():
+    share = np.zeros((2, 4, 6))
+    assert in_words(share).tolist() == [0.0, 0.0]
+    share[0, 1, 1:4], share[1, 1, 1:4] = (0.1, 0.8, 0.6), (0.3, 0.1, 0.0)
+    assert in_words(share).tolist() == pytest.approx([0.9 * 1.5 / 1.9, 0.9 * 0.4 / 1.9])
 
 
 def test_a_source_of_the_scale_that_was_overruled_is_told():
