@@ -50,6 +50,7 @@ def folder(tiny, tmp_path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "checkpoint"))
 
 
+@pytest.mark.slow
 def test_tables_and_metadata_hold_the_measured_figures(figures, folder):
     (folder / "README.md").write_text(CARD)
     main(str(folder), *map(str, figures))
@@ -67,6 +68,7 @@ def test_tables_and_metadata_hold_the_measured_figures(figures, folder):
     assert round(probe["auroc"], 3) in [result.metric_value for result in results if result.metric_type == "roc_auc"]
 
 
+@pytest.mark.slow
 def test_what_was_written_by_hand_stays_and_the_same_figures_give_the_same_bytes(figures, folder):
     (folder / "README.md").write_text(CARD)
     main(str(folder), *map(str, figures))
@@ -81,6 +83,7 @@ def test_what_was_written_by_hand_stays_and_the_same_figures_give_the_same_bytes
     assert text.count("<!-- evaluation:start -->") == text.count("model-index:") == 1
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_a_card_gets_one_that_names_the_repository(figures, folder):
     card = card_of(folder, figures, "heart-lab/reader")
     assert ModelCard(card).data.library_name == "transformers"

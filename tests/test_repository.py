@@ -12,7 +12,7 @@ from packaging.version import Version
 
 PACKAGES = ("processing", "modeling_ecgscan", "hub_scripts")
 FLAT_PACKAGES = ("processing", "modeling_ecgscan")
-COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark"}
+COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark", "push"}
 
 
 def _imports(path):
@@ -129,10 +129,14 @@ def test_no_file_is_longer_than_fits_in_a_head(repository):
             assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, path.name
 
 
-@pytest.mark.parametrize("command", [[], ["read"], ["render"], ["embed"], ["benchmark"], ["benchmark", "reading"]])
+@pytest.mark.parametrize(
+    "command", [[], ["read"], ["render"], ["embed"], ["benchmark"], ["benchmark", "reading"], ["push", "model"]]
+)
 def test_help_is_quick_to_import_and_says_what_the_command_does(command):
     code = "import sys; from hub_scripts.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
-    run = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--help"], capture_output=True, text=True, timeout=60
+    )
     assert run.returncode == 0, run.stderr
     assert "Usage" in run.stdout
 
