@@ -32,7 +32,7 @@ class SharedBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:
-        self.num_batches_tracked.add_(1)  # type: ignore[operator]
+        self.num_batches_tracked.add_(1)  # type: ignore[union-attr, operator]
         self.running_mean.lerp_(mean, self.momentum)  # type: ignore[union-attr, arg-type]
         self.running_var.lerp_(variance, self.momentum)  # type: ignore[union-attr, arg-type]
 

@@ -130,7 +130,7 @@ def test_no_file_is_longer_than_fits_in_a_head(repository):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["read"], ["render"], ["embed"], ["benchmark"], ["benchmark", "reading"], ["push", "model"]]
+    "command", ["", "read", "render", "embed", "benchmark", "benchmark reading", "push", "push model"]
 )
 def test_help_is_quick_to_import_and_says_what_the_command_does(command):
     code = "import sys; from hub_scripts.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
