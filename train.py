@@ -5,14 +5,18 @@ to `runs/tiny/checkpoint`. On several processes: `accelerate launch train.py ...
 """
 
 import argparse
+import os
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
 
-from accelerate import Accelerator, DistributedDataParallelKwargs
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedType
 from accelerate.utils import set_seed
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from hub_scripts.checkpoint import save_checkpoint
+from hub_scripts.checkpoint import replace_folder, save_checkpoint
 from hub_scripts.training_data import prepared_shards, texts_of
 from hub_scripts.training_loop import StageArguments
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
@@ -103,6 +107,38 @@ def build(args: argparse.Namespace, shards: list[str]) -> tuple[ECGScanModel, EC
     return ECGScanModel(config), processor
 
 
+def joined_processes(args: argparse.Namespace) -> Accelerator:
+    """The accelerator of all processes that were launched."""
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=args.mixed_precision,
+        log_with="tensorboard",
+        project_dir=str(args.output),
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+    started = int(os.environ.get("WORLD_SIZE", 1))
+    if started != accelerator.num_processes:
+        raise SystemExit(
+            f"{started} processes were launched, but {accelerator.num_processes} joined: each would train alone; "
+            "take a configuration of hub_scripts/configs that fits this machine"
+        )
+    if accelerator.distributed_type == DistributedType.FSDP and (len(args.stages) > 1 or args.stages == ["read"]):
+        raise SystemExit(
+            f"sharded training takes one stage, signal-text or align, got {args.stages}: use eight_gpus.yaml"
+        )
+    return accelerator
+
+
+def save(model: ECGScanModel, processor: ECGScanProcessor, folder: Path, accelerator: Accelerator) -> None:
+    """Gathers the weights of all processes and puts a complete checkpoint in the place of the last one."""
+    state = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    if accelerator.is_main_process:
+        new = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(new, ignore_errors=True)
+        save_checkpoint(model, processor, new, state=state)
+        replace_folder(new, folder)
+
+
 def training_data(args: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Shards to train on and to validate on; what can't be used ends the run with a sentence."""
     count = args.simulated if args.simulated is not None else (0 if args.data else 500)
@@ -129,12 +165,7 @@ def main(arguments: list[str] | None = None) -> Path:
     if args.output.exists() and any(args.output.iterdir()) and not args.resume:
         raise SystemExit(f"{args.output} is not empty: add --resume to go on with that run, or take another --output")
     set_seed(args.seed)
-    accelerator = Accelerator(
-        mixed_precision=args.mixed_precision,
-        log_with="tensorboard",
-        project_dir=str(args.output),
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    accelerator = joined_processes(args)
     accelerator.print(f"{accelerator.num_processes} process(es), {accelerator.device}, seed {args.seed}")
     with accelerator.main_process_first():
         shards, validation = training_data(args)
@@ -143,10 +174,9 @@ def main(arguments: list[str] | None = None) -> Path:
     for index, name in enumerate(args.stages):
         stage = import_module(f"hub_scripts.training_{name.replace('-', '_')}").stage
         stage(model, stage_arguments(args, index, shards, validation, processor), accelerator)
-        if accelerator.is_main_process:
-            save_checkpoint(model, processor, args.output / "checkpoint")
+        save(model, processor, args.output / "checkpoint", accelerator)
     accelerator.end_training()
-    print(f"checkpoint: {args.output / 'checkpoint'}")
+    accelerator.print(f"checkpoint: {args.output / 'checkpoint'}")
     return args.output / "checkpoint"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import benchmark_commands
+from . import benchmark_commands, push_commands
 from .arguments import UsageError, choices
 from .console import error_line
 
@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(benchmark_commands.app, name="benchmark")
+app.add_typer(push_commands.app, name="push")
 
 Model = Annotated[
     str | None, typer.Option("--model", help="Checkpoint: a folder or a name on the Hub.", show_default="ecgscan")

@@ -203,7 +203,14 @@ def _retrieval(pages: np.ndarray, signals: np.ndarray) -> dict[str, float]:
     return {"among": len(pages), "r_at_1": float((rank < 1).mean()), "r_at_5": float((rank < 5).mean())}
 
 
-def _cell(found: dict[str, Any] | None) -> str:
+def representations(document: dict[str, Any]) -> list[str]:
+    """Names of all that was probed in any task of an `evaluation.json`."""
+    tasks = document["probe"].values()
+    return list(dict.fromkeys(name for task in tasks for name in task if name not in _NOT_FIGURES))
+
+
+def cell(found: dict[str, Any] | None) -> str:
+    """A figure with its interval, as tables show it."""
     if found is None:
         return "left out"
     figure = found["1"][0] if "1" in found else found
@@ -213,11 +220,10 @@ def _cell(found: dict[str, Any] | None) -> str:
 
 def _print(document: dict[str, Any]) -> None:
     table = Table("linear probe, macro AUROC", *TASKS)
-    names = dict.fromkeys(name for task in TASKS for name in document["probe"][task] if name not in _NOT_FIGURES)
-    for name in names:
-        table.add_row(name, *(_cell(document["probe"][task].get(name)) for task in TASKS))
+    for name in representations(document):
+        table.add_row(name, *(cell(document["probe"][task].get(name)) for task in TASKS))
     console.out.print(table)
-    prompts = ", ".join(f"{name} {_cell(figure)}" for name, figure in document["prompts"].items())
+    prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
     console.out.print(f"prompts, superclasses: {prompts}", markup=False)
     if "retrieval" in document:
         found = document["retrieval"]

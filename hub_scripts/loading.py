@@ -81,7 +81,7 @@ def load_reader(checkpoint: str | None = None) -> Reader:
     name = checkpoint or default_checkpoint()
     folder = Path(name)
     if folder.is_dir():
-        _check_files(folder)
+        check_files(folder)
     elif not _HUB_NAME.fullmatch(name) or name.startswith((".", "/")) or folder.parent.is_dir():
         raise CheckpointError(
             f"{name}: no checkpoint folder there; give one with --model, or train one with `python train.py`"
@@ -92,13 +92,15 @@ def load_reader(checkpoint: str | None = None) -> Reader:
 
         processor = AutoProcessor.from_pretrained(name)
     except Exception as error:
-        raise CheckpointError(f"{name}: the processor can't be loaded ({_first_line(error)}); copy it again") from error
+        raise CheckpointError(f"{name}: the processor can't be loaded ({first_line(error)}); copy it again") from error
     if not hasattr(processor, "image_processor"):
         raise CheckpointError(f"{name}: holds {type(processor).__name__}, expected an ECGScanProcessor; copy it again")
-    return Reader(model.eval(), processor, folder.name, _revision(folder, model), name)
+    revision = weights_revision(folder) if folder.is_dir() else str(model.config._commit_hash)[:12]
+    return Reader(model.eval(), processor, folder.name, revision, name)
 
 
-def _check_files(folder: Path) -> None:
+def check_files(folder: Path) -> None:
+    """Refuses a checkpoint folder without configuration or weights."""
     if not (folder / "config.json").is_file():
         raise CheckpointError(f"{folder}: no config.json in the folder; give a folder that save_pretrained wrote")
     weights = sorted(folder.glob("*.safetensors"))
@@ -122,7 +124,7 @@ def _load_model(name: str) -> Any:
         model, report = AutoModel.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except Exception as error:
         raise CheckpointError(
-            f"{name}: the checkpoint is corrupt or incomplete ({_first_line(error)}); fetch it again"
+            f"{name}: the checkpoint is corrupt or incomplete ({first_line(error)}); fetch it again"
         ) from error
     wrong = [f"{kind.replace('_', ' ')} {sorted(map(str, report[kind]))[:2]}" for kind in report if report[kind]]
     if wrong:
@@ -136,12 +138,14 @@ def _load_model(name: str) -> Any:
     return model.to("cuda") if torch.cuda.is_available() else model
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says first, for a sentence of our own."""
     return str(error).strip().split("\n")[0][:200] or type(error).__name__
 
 
-def _revision(folder: Path, model: Any) -> str:
+def weights_revision(folder: Path) -> str:
+    """The first 12 hexadecimal digits of the SHA-256 of a folder's weights."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         digest.update(path.read_bytes())
-    return digest.hexdigest()[:12] if folder.is_dir() else str(model.config._commit_hash)[:12]
+    return digest.hexdigest()[:12]

@@ -15,6 +15,9 @@ from accelerate.utils import broadcast_object_list, set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from .checkpoint import replace_folder
+from .shared_batch_norm import share_batch_norm
+
 _SYNC_STEPS = 10
 
 
@@ -101,7 +104,10 @@ def run(model: nn.Module, task: Task, args: StageArguments, accelerator: Acceler
     """
     from tqdm.auto import tqdm
 
-    set_seed(args.seed)
+    # Each process draws its own dropout.
+    set_seed(args.seed, device_specific=True)
+    if accelerator.num_processes > 1:
+        share_batch_norm(model)
     module, optimizer = model, optimizer_for(model, args.learning_rate)
     averaged = _averaged(module, task.average).to(accelerator.device) if task.average else None
     model, optimizer = accelerator.prepare(model, optimizer)
@@ -163,15 +169,17 @@ def _step(
         group["lr"] = rate
     with accelerator.autocast():
         loss, losses = task.losses(model, batch)
-    if not torch.isfinite(loss):
+    # The mean over processes: what is logged, and what all of them stop for together.
+    values = accelerator.reduce(torch.stack([loss, *losses.values()]).detach().float(), reduction="mean").tolist()
+    if not math.isfinite(values[0]):
         raise FloatingPointError(
-            f"the loss became {loss.item()}; go on from the last saved state with --resume and a lower learning rate"
+            f"the loss became {values[0]}; go on from the last saved state with --resume and a lower learning rate"
         )
     accelerator.backward(loss)
     accelerator.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad()
-    return {"loss": loss.item(), **{name: value.item() for name, value in losses.items()}}
+    return dict(zip(("loss", *losses), values, strict=True))
 
 
 def _agreed(step: int, saved: float, minutes: float, accelerator: Accelerator) -> bool:
@@ -188,7 +196,7 @@ def _agreed(step: int, saved: float, minutes: float, accelerator: Accelerator) -
 
 def save_state(accelerator: Accelerator, args: StageArguments, step: int) -> None:
     """Saves everything a resume needs; the previous state is replaced only once the new one is complete."""
-    new, current, old = (args.folder / name for name in ("state.new", "state", "state.old"))
+    new = args.folder / "state.new"
     if accelerator.is_main_process:
         shutil.rmtree(new, ignore_errors=True)
         args.folder.mkdir(parents=True, exist_ok=True)
@@ -197,11 +205,7 @@ def save_state(accelerator: Accelerator, args: StageArguments, step: int) -> Non
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         (new / "loop.json").write_text(json.dumps({"step": step, "seed": args.seed, "steps": args.steps}))
-        shutil.rmtree(old, ignore_errors=True)
-        if current.exists():
-            current.rename(old)
-        new.rename(current)
-        shutil.rmtree(old, ignore_errors=True)
+        replace_folder(new, args.folder / "state")
     accelerator.wait_for_everyone()
 
 

@@ -30,6 +30,18 @@ def gather_with_gradient(tensor: Tensor) -> Tensor:
     return wait_tensor(all_gather_single(tensor.contiguous(), gather_dim=0, group=dist.group.WORLD))  # type: ignore[arg-type]
 
 
+def shared_count(count: Tensor, least: float) -> Tensor:
+    """What a sum is divided by, so that the mean over processes, which data-parallel training takes, is the mean over
+    the rows of all of them; `count` itself in one process.
+
+    Args:
+        count: scalar, how much this process's rows count together.
+        least: of the count over all processes.
+    """
+    counts = gather_with_gradient(count[None])
+    return counts.sum().clamp(min=least) / len(counts)
+
+
 def equal_rows(keys: Tensor) -> Tensor:
     """(B, B) bool, True where two different rows of `keys` (B, ...) are equal: false negatives of one another."""
     flat = keys.reshape(keys.shape[0], -1)
@@ -148,7 +160,7 @@ def soft_lead_loss(signal: Tensor, weight: Tensor, beta_mv: float = 0.05) -> Ten
     """
     residuals, weights = lead_residuals(signal.float(), weight.float())
     penalty = F.smooth_l1_loss(residuals, torch.zeros_like(residuals), beta=beta_mv, reduction="none")
-    return (penalty * weights).sum() / weights.sum().clamp(min=1e-6)
+    return (penalty * weights).sum() / shared_count(weights.sum(), 1e-6)
 
 
 def reconstruction_loss(predicted: Tensor, target: Tensor, weight: Tensor, beta_mv: float = 0.1) -> Tensor:
@@ -160,7 +172,7 @@ def reconstruction_loss(predicted: Tensor, target: Tensor, weight: Tensor, beta_
     """
     target = torch.where(weight > 0, target, torch.zeros_like(target))
     penalty = F.smooth_l1_loss(predicted.float(), target.float(), beta=beta_mv, reduction="none")
-    return (penalty * weight).sum() / weight.sum().clamp(min=1e-6)
+    return (penalty * weight).sum() / shared_count(weight.sum(), 1e-6)
 
 
 def findings_loss(logits: Tensor, findings: Tensor) -> Tensor:
@@ -172,7 +184,7 @@ def findings_loss(logits: Tensor, findings: Tensor) -> Tensor:
     """
     known = torch.isfinite(findings)
     entropy = F.binary_cross_entropy_with_logits(logits.float(), findings.nan_to_num(), reduction="none")
-    return (entropy * known).sum() / known.sum().clamp(min=1)
+    return (entropy * known).sum() / shared_count(known.sum(), 1.0)
 
 
 def height_loss(logits: Tensor, height: Tensor, weight: Tensor, spread: float = 1.0) -> Tensor:
@@ -188,7 +200,7 @@ def height_loss(logits: Tensor, height: Tensor, weight: Tensor, spread: float = 
     height = torch.where(weight > 0, height, torch.zeros_like(height)).float()
     target = (-0.5 * ((bins - height[:, None]) / spread) ** 2).softmax(1)  # (B, bins, columns)
     loss = -(target * logits.float().log_softmax(1)).sum(1)
-    return (loss * weight).sum() / weight.sum().clamp(min=1e-6)
+    return (loss * weight).sum() / shared_count(weight.sum(), 1e-6)
 
 
 def snr_loss(predicted: Tensor, target: Tensor, weight: Tensor, floor: float = 1e-3) -> Tensor:
@@ -207,7 +219,7 @@ def snr_loss(predicted: Tensor, target: Tensor, weight: Tensor, floor: float = 1
     error = ((predicted.float() - target) ** 2 * weight).sum(-1) / count
     ratio_db = 10 * torch.log10(error / power + floor)
     present = (weight.sum(-1) > 0).float()
-    return (ratio_db * present).sum() / present.sum().clamp(min=1.0)
+    return (ratio_db * present).sum() / shared_count(present.sum(), 1.0)
 
 
 def classification_loss(logits: Tensor, labels: Tensor, several: bool) -> Tensor:
@@ -242,6 +254,7 @@ __all__ = [
     "lead_residuals",
     "pairwise_loss",
     "reconstruction_loss",
+    "shared_count",
     "snr_loss",
     "soft_lead_loss",
     "volume",

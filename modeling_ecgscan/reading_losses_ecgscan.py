@@ -4,13 +4,14 @@ import torch
 from torch.nn import functional
 
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
+from .losses_ecgscan import shared_count
 from .reading_ecgscan import BIN_MM, StripReading, bin_heights_mm
 
 _NAME_WEIGHT = 8.0  # ours: of a cell that holds a name, beside the hundred that hold none
 
 
 def _weighted_mean(values: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return (values * weight).sum() / weight.sum().clamp_min(1.0)
+    return (values * weight).sum() / shared_count(weight.sum(), 1.0)
 
 
 def locate_loss(
@@ -66,7 +67,7 @@ def name_loss(logits: torch.Tensor, names: torch.Tensor) -> dict[str, torch.Tens
     """
     entropy = functional.cross_entropy(logits.float(), names, reduction="none", ignore_index=-1)
     weight = 1.0 + (_NAME_WEIGHT - 1.0) * (names > 0)
-    return {"names": (entropy * weight).sum() / (1.0 + _NAME_WEIGHT * (names > 0).sum())}
+    return {"names": (entropy * weight).sum() / shared_count(1.0 + _NAME_WEIGHT * (names > 0).sum(), 1.0)}
 
 
 def soft_heights(height_mm: torch.Tensor, width_mm: float = 0.35) -> torch.Tensor:

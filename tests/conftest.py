@@ -51,6 +51,18 @@ def tiny(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory, tiny) -> Path:
+    """The smallest checkpoint as training writes it, code included."""
+    from hub_scripts.checkpoint import save_checkpoint
+    from modeling_ecgscan.modeling_ecgscan import ECGScanModel
+    from processing.processing_ecgscan import ECGScanProcessor
+
+    folder = tmp_path_factory.mktemp("saved") / "checkpoint"
+    save_checkpoint(ECGScanModel.from_pretrained(tiny), ECGScanProcessor.from_pretrained(tiny), folder)
+    return folder
+
+
 @pytest.fixture
 def ecgscan(monkeypatch, capsys):
     """Runs a command line in this process: `code, out, err = ecgscan("read", path, "--out", folder)`."""

@@ -73,16 +73,6 @@ def model() -> ECGScanModel:
     return ECGScanModel(ECGScanConfig.tiny()).eval()
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory, tiny):
-    """A checkpoint as training writes it, code included."""
-    from hub_scripts.checkpoint import save_checkpoint
-
-    folder = tmp_path_factory.mktemp("saved") / "checkpoint"
-    save_checkpoint(ECGScanModel.from_pretrained(tiny), AutoProcessor.from_pretrained(tiny), folder)
-    return folder
-
-
 def signal_batch(count: int = 2) -> torch.Tensor:
     return torch.from_numpy(np.stack([simulate(seed).signal for seed in range(count)]))
 

@@ -12,7 +12,9 @@ from packaging.version import Version
 
 PACKAGES = ("processing", "modeling_ecgscan", "hub_scripts", "spaces_demo")
 FLAT_PACKAGES = ("processing", "modeling_ecgscan")
-COMMANDS = {"read", "render", "embed", "classify", "evaluate", "benchmark", "prepare", "demo", "finetune"}
+COMMANDS = {
+    *("read", "render", "embed", "classify", "evaluate", "benchmark", "prepare", "demo", "finetune", "push"),
+}
 
 
 def _imports(path):
@@ -135,11 +137,13 @@ def test_no_file_is_longer_than_fits_in_a_head(repository):
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["read"], ["render"], ["embed"], ["demo"], ["benchmark"], ["benchmark", "reading"]]
+    "command", ["", "read", "render", "embed", "demo", "benchmark", "benchmark reading", "push", "push model"]
 )
 def test_help_is_quick_to_import_and_says_what_the_command_does(command):
     code = "import sys; from hub_scripts.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
-    run = subprocess.run([sys.executable, "-c", code, *command, "--help"], capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, "-c", code, *command.split(), "--help"], capture_output=True, text=True, timeout=60
+    )
     assert run.returncode == 0, run.stderr
     assert "Usage" in run.stdout
 

@@ -1,0 +1,99 @@
+"""The card's figures: those of the JSON, around what was written by hand."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+
+from hub_scripts.arguments import UsageError
+from hub_scripts.model_card import card_of, main
+
+CARD = """---
+license: apache-2.0
+datasets:
+  - PTB-XL
+---
+
+# By hand
+
+Before. <!-- reading:start -->old<!-- reading:end --> After.
+"""
+
+
+@pytest.fixture(scope="module")
+def figures(tiny, tmp_path_factory) -> list[Path]:
+    """What the benchmark and the evaluation write of the smallest model."""
+    from typer.testing import CliRunner
+
+    from hub_scripts.cli import app
+    from processing.triplets import prepare, simulated
+
+    folder = tmp_path_factory.mktemp("figures")
+    for seed, name in enumerate(("train", "validation", "test")):
+        recordings = (replace(found, patient_id=f"{name} {n}") for n, found in enumerate(simulated(16, seed)))
+        prepare(recordings, folder / name, split=name, shards=1)
+    splits = [(f"--{name}", str(next((folder / name).glob("*.parquet")))) for name in ("train", "validation", "test")]
+    shared = ["--out", str(folder), "--model", str(tiny)]
+    for command in (
+        ["benchmark", "reading", "--pages", "2", "--layouts", "3x4", "--worst", "1", *shared],
+        ["evaluate", *(text for pair in splits for text in pair), "--pages", "2", *shared],
+    ):
+        assert CliRunner().invoke(app, command).exit_code == 0, command
+    return [folder / "reading.json", folder / "evaluation.json"]
+
+
+@pytest.fixture
+def folder(tiny, tmp_path) -> Path:
+    return Path(shutil.copytree(tiny, tmp_path / "checkpoint"))
+
+
+@pytest.mark.slow
+def test_tables_and_metadata_hold_the_measured_figures(figures, folder):
+    (folder / "README.md").write_text(CARD)
+    main(str(folder), *map(str, figures))
+    card = (folder / "README.md").read_text()
+    reading, evaluation = (json.loads(path.read_text()) for path in figures)
+
+    for kind in ("clean", "scan"):
+        found = reading["summary"][kind]
+        assert f"| rendered {kind} | {found['pages']} | {found['page_db']:.1f} |" in card
+    probe = evaluation["probe"]["super"]["signal, 10 s"]["1"][0]
+    assert f"| signal, 10 s | {probe['auroc']:.3f} ({probe['low']:.3f} to {probe['high']:.3f}) |" in card
+    results = ModelCard(card).data.eval_results
+    told = {(result.dataset_name, result.metric_type): result.metric_value for result in results}
+    assert told["clean, 1 pages", "page_db"] == round(reading["summary"]["clean"]["page_db"], 3)
+    assert round(probe["auroc"], 3) in [result.metric_value for result in results if result.metric_type == "roc_auc"]
+
+
+@pytest.mark.slow
+def test_what_was_written_by_hand_stays_and_the_same_figures_give_the_same_bytes(figures, folder):
+    (folder / "README.md").write_text(CARD)
+    main(str(folder), *map(str, figures))
+    first = (folder / "README.md").read_bytes()
+    main(str(folder), *map(str, figures))
+    assert (folder / "README.md").read_bytes() == first
+    text = first.decode()
+    assert text.startswith("---\nlicense: apache-2.0\ndatasets:\n  - PTB-XL\nmodel-index:\n")
+    assert "\n# By hand\n\nBefore. <!-- reading:start -->\n" in text
+    assert "<!-- reading:end --> After.\n" in text
+    assert ">old<" not in text
+    assert text.count("<!-- evaluation:start -->") == text.count("model-index:") == 1
+
+
+@pytest.mark.slow
+def test_a_checkpoint_without_a_card_gets_one_that_names_the_repository(figures, folder):
+    card = card_of(folder, figures, "heart-lab/reader")
+    assert ModelCard(card).data.library_name == "transformers"
+    assert 'AutoModel.from_pretrained("heart-lab/reader", trust_remote_code=True)' in card
+    assert "rendered clean" in card
+    assert not (folder / "README.md").exists()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": {"revision": "0"}}'])
+def test_a_file_without_figures_is_refused(folder, tmp_path, content):
+    (tmp_path / "figures.json").write_text(content)
+    with pytest.raises(UsageError, match=r"no figures of .*; give reading\.json or evaluation\.json"):
+        card_of(folder, [tmp_path / "figures.json"], "a/b")
