@@ -96,9 +96,11 @@ def _spacing(strips: list[FoundStrip], speed: float) -> tuple[float, float] | No
     off = abs(spacing / speed - usual)
     if usual == 0:
         return None
-    if off < _QUARTER_S:
-        return usual, usual * speed
     whole = usual * len(middles) in (5.0, 10.0) and off < _PRINTED_WIDE * usual
+    # rows of the right length are not printed too wide: inner beginnings, under names or in joined traces, err
+    length = max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
+    if off < _QUARTER_S or (whole and abs(length / len(middles) / speed - usual) < _QUARTER_S):
+        return usual, usual * speed
     return (usual, spacing) if whole else None
 
 

@@ -264,6 +264,15 @@ def test_columns_of_a_page_printed_a_little_too_narrow_still_begin_every_two_and
     assert [start for start, _ in strip_times(strips, 25.0, "sequential")] == pytest.approx([0.0, 2.5, 5.0, 7.5])
 
 
+def test_inner_columns_found_late_in_rows_of_the_right_length_are_not_taken_for_a_wide_page():
+    strips, traces = four_columns([0.0, 62.74, 125.48, 188.22])
+    ended = [*strips[:3], replace(strips[3], end_mm=250.0)]
+    assert np.diff([strip.start_mm for strip in settled_starts(ended, traces, 25.0)]) == pytest.approx([62.5] * 3)
+    wide = [*strips[:3], replace(strips[3], end_mm=250.96)]
+    apart = np.diff([strip.start_mm for strip in settled_starts(wide, traces, 25.0)])
+    assert apart == pytest.approx([62.74] * 3, abs=0.03)
+
+
 def test_columns_of_an_odd_length_keep_their_measured_places():
     strips, traces = four_columns([0.0, 44.0, 88.1, 132.0])
     settled = settled_starts(strips, traces, 25.0)
