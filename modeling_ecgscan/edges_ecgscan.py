@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
+from .pulse_size_ecgscan import PulseSize
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 
@@ -20,6 +21,8 @@ _ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides a
 _SAME_END_MM, _PIECE_MM, _APART_MM = 5.0, 60.0, 8.0
 _CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
+# of a pulse's foot as 0 mV: its height against the gain (logarithm), and how far from the row it may stand
+_PULSE_SIZE, _PULSE_NEAR_MM = 0.05, 4.0
 _WITNESSES = 8.0  # a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
 
@@ -194,6 +197,21 @@ def settle_baselines(
             settled[k] = replace(strips[k], baseline_mm=strips[k].baseline_mm - offset)
             levelled[k] = replace(columns[k], height_mm=columns[k].height_mm - offset)
     return settled, levelled
+
+
+def rest_on_pulses(
+    strips: list[FoundStrip], columns: list[StripColumns], pulse: PulseSize | None, gain: float
+) -> tuple[list[FoundStrip], list[StripColumns]]:
+    """Rows at the height of their calibration pulses' feet, which stand at 0 mV, where those have the size of 1 mV."""
+    if pulse is None or abs(np.log(pulse.height_mm / gain)) > _PULSE_SIZE:
+        return strips, columns
+    rested, levelled = list(strips), list(columns)
+    for k, strip in enumerate(strips):
+        lower = pulse.feet_mm.get(strip.row, np.inf) - strip.baseline_mm
+        if abs(lower) < _PULSE_NEAR_MM:
+            rested[k] = replace(strip, baseline_mm=strip.baseline_mm + lower)
+            levelled[k] = replace(columns[k], height_mm=columns[k].height_mm + lower)
+    return rested, levelled
 
 
 def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:

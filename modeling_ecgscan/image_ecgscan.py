@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .blocks_ecgscan import fast_precision
-from .edges_ecgscan import lean, name_rhythm_strips, refine_edges, settle_baselines
+from .edges_ecgscan import lean, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames, in_words
@@ -129,10 +129,13 @@ class ECGScanImageReader(nn.Module):
         traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
+        strips, columns_read = rest_on_pulses(
+            traced.strips, traced.columns, measure_pulses(small, geometry, strips), gain[0]
+        )
         reading = report(
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
-            traced.strips,
-            traced.columns,
+            strips,
+            columns_read,
             speed=speed,
             gain=gain,
             columns=columns,
