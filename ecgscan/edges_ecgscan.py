@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 
+from .pulse_size_ecgscan import PulseSize
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 
@@ -15,7 +17,12 @@ _PULL = 8.0  # price of a column that does not stand at the regular place, per s
 _LENGTH_MM, _LENGTH_PRICE = 0.15, 12.0
 _SHORTEST_MM = 5.0
 _ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides are measured, and their least difference
+# of rows that show how the page leans: ends that belong together, pieces of traces, points far enough apart
+_SAME_END_MM, _PIECE_MM, _APART_MM = 5.0, 60.0, 8.0
+_CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
+# of a pulse's foot as 0 mV: its height against the gain (logarithm), and how far from the row it may stand
+_PULSE_SIZE, _PULSE_NEAR_MM = 0.05, 4.0
 _WITNESSES = 8.0  # a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
 
@@ -40,7 +47,7 @@ def _curve(members: list[tuple[StripColumns, float]], rising: bool) -> np.ndarra
     return _EVIDENCE * total / np.sqrt(len(members)) - 0.04 * _OFFSETS_MM**2
 
 
-def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray]) -> np.ndarray:
+def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray], in_mm: bool) -> np.ndarray:
     """Offsets of the columns' starts: a regular spacing for all, then each to its own best place near it."""
     stretch = np.linspace(-0.03, 0.03, 61)
     along = nominal - nominal[0]
@@ -49,7 +56,7 @@ def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray]) -> np.ndarra
     for share in stretch:
         places = [_OFFSETS_MM + share * distance for distance in along]
         total = np.sum([np.interp(p, _OFFSETS_MM, curve) for p, curve in zip(places, curves, strict=True)], axis=0)
-        total = total - _spacing_cost(spacing * (1 + share), len(nominal))
+        total = total - in_mm * _spacing_cost(spacing * (1 + share), len(nominal))
         index = int(np.argmax(total))
         if total[index] > best:
             best, line = float(total[index]), _OFFSETS_MM[index] + share * along
@@ -73,11 +80,12 @@ def _length_cost(length: np.ndarray) -> np.ndarray:
     return np.minimum(0.5 * ((length - STANDARD_ROW_MM) / _LENGTH_MM) ** 2, _LENGTH_PRICE)
 
 
-def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+def refine_edges(strips: list[FoundStrip], columns: list[StripColumns], *, in_mm: bool) -> list[FoundStrip]:
     """Strips with their starts and ends moved to where the reader sees them begin and end.
 
     Strips that begin at the same place begin together: their evidence is added, so that a row without a
-    mark follows those that have one. Rows of nearly the standard length have it.
+    mark follows those that have one. Where the scale of the page is known (`in_mm`), rows of nearly the standard length
+    have it.
     """
 
     def groups(edge: Callable[[FoundStrip], float]) -> list[list[int]]:
@@ -95,10 +103,10 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns]) -> list[
     curves = [_curve([(columns[k], strips[k].start_mm) for k in group], rising=True) for group in starts]
     closing = [_curve([(columns[k], strips[k].end_mm) for k in group], rising=False) for group in ends]
     lengths = np.median([strips[k].end_mm for k in ends[-1]]) - nominal[0] + _OFFSETS_MM
-    both = closing[-1] - _length_cost(lengths - _OFFSETS_MM[:, None])
+    both = closing[-1] - in_mm * _length_cost(lengths - _OFFSETS_MM[:, None])
     curves[0] = curves[0] + both.max(axis=1)
-    offsets = _regular_offsets(nominal, curves)
-    closing[-1] = closing[-1] - _length_cost(lengths - offsets[0])
+    offsets = _regular_offsets(nominal, curves, in_mm)
+    closing[-1] = closing[-1] - in_mm * _length_cost(lengths - offsets[0])
     for group, offset in zip(starts, offsets, strict=True):
         for k in group:
             moved[k] = replace(moved[k], start_mm=strips[k].start_mm + float(offset))
@@ -128,6 +136,47 @@ def soft_edge(columns: StripColumns, near_mm: float) -> tuple[float, float]:
     return place, weight
 
 
+def lean(strips: list[FoundStrip], columns: list[StripColumns]) -> float:
+    """Angle (radians, x grows along y) by which rows that belong upright, one below the other, stand on the map.
+
+    Where they begin, where they end, and the height at which their traces rest along them: the middle one of three.
+    """
+    last = max(strip.end_mm for strip in strips)
+    begins, ends, rests = [], [], []
+    for strip, trace in zip(strips, columns, strict=True):
+        if strip.column == 0:
+            begins.append((strip.baseline_mm, *_own_start(trace, strip.start_mm)))
+        if strip.end_mm > last - _SAME_END_MM:
+            place, weight = _own_start(_backwards(trace), -strip.end_mm)
+            ends.append((strip.baseline_mm, -place, weight))
+        on = np.nonzero((trace.x_mm > strip.start_mm) & (trace.x_mm < strip.end_mm))[0]
+        for part in np.array_split(on, max(1, int((strip.end_mm - strip.start_mm) // _PIECE_MM))):
+            rests.append((float(trace.x_mm[part].mean()), float(np.median(trace.height_mm[part])), 1.0))
+    slopes = [_slope([point for point in points if point[2] > _CLEAR_EDGE]) for points in (begins, ends, rests)]
+    known = [slope for slope in slopes if slope is not None]
+    return float(np.median(known)) if len(known) > 1 else 0.0
+
+
+def _own_start(columns: StripColumns, near_mm: float) -> tuple[float, float]:
+    """Where one strip begins by its own evidence alone, and how much that counts, as `soft_edge` says."""
+    curve = _curve([(columns, near_mm)], rising=True)
+    return soft_edge(columns, near_mm + float(_OFFSETS_MM[int(curve.argmax())]))
+
+
+def _backwards(columns: StripColumns) -> StripColumns:
+    return StripColumns(-columns.x_mm[::-1], columns.height_mm[::-1], columns.spread_mm[::-1], columns.presence[::-1])
+
+
+def _slope(points: list[tuple[float, float, float]]) -> float | None:
+    """Median slope between points that lie apart (Theil and Sen), None for fewer than three of them."""
+    pairs = [
+        (other[1] - point[1]) / (other[0] - point[0])
+        for point, other in combinations(points, 2)
+        if abs(other[0] - point[0]) > _APART_MM
+    ]
+    return float(np.median(pairs)) if len(points) > 2 and pairs else None
+
+
 def settle_baselines(
     strips: list[FoundStrip], columns: list[StripColumns]
 ) -> tuple[list[FoundStrip], list[StripColumns]]:
@@ -148,6 +197,21 @@ def settle_baselines(
             settled[k] = replace(strips[k], baseline_mm=strips[k].baseline_mm - offset)
             levelled[k] = replace(columns[k], height_mm=columns[k].height_mm - offset)
     return settled, levelled
+
+
+def rest_on_pulses(
+    strips: list[FoundStrip], columns: list[StripColumns], pulse: PulseSize | None, gain: float
+) -> tuple[list[FoundStrip], list[StripColumns]]:
+    """Rows at the height of their calibration pulses' feet, which stand at 0 mV, where those have the size of 1 mV."""
+    if pulse is None or abs(np.log(pulse.height_mm / gain)) > _PULSE_SIZE:
+        return strips, columns
+    rested, levelled = list(strips), list(columns)
+    for k, strip in enumerate(strips):
+        lower = pulse.feet_mm.get(strip.row, np.inf) - strip.baseline_mm
+        if abs(lower) < _PULSE_NEAR_MM:
+            rested[k] = replace(strip, baseline_mm=strip.baseline_mm + lower)
+            levelled[k] = replace(columns[k], height_mm=columns[k].height_mm + lower)
+    return rested, levelled
 
 
 def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:

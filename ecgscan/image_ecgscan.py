@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .blocks_ecgscan import fast_precision
-from .edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines
+from .edges_ecgscan import lean, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames, in_words
@@ -20,7 +20,7 @@ from .reading_ecgscan import TILE_HEIGHT, TILE_PX_PER_MM_Y, StripReader
 from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import StripColumns, cut_tile, join_tiles, plan_tiles
 from .reporting_ecgscan import nothing_read, report
-from .settling_ecgscan import scaled, settle_on_grid, squared, standard_width
+from .settling_ecgscan import scaled, settle_on_grid, squared, standard_width, turned
 from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .views_ecgscan import (
     CLOSE_UP,
@@ -129,10 +129,13 @@ class ECGScanImageReader(nn.Module):
         traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
+        strips, columns_read = rest_on_pulses(
+            traced.strips, traced.columns, measure_pulses(small, geometry, strips), gain[0]
+        )
         reading = report(
             replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
-            traced.strips,
-            traced.columns,
+            strips,
+            columns_read,
             speed=speed,
             gain=gain,
             columns=columns,
@@ -153,8 +156,15 @@ class ECGScanImageReader(nn.Module):
             return *gridded, True
         # the length of the rows is the scale: found roughly, then where the reader sees them begin and end
         flat = squared(geometry, strips)
-        standard, standing = standard_width(*(flat or (geometry, strips)))
-        geometry, strips = standard_width(standard, self.trace(small, standard, standing, 10.0).strips)
+        geometry, strips = standard_width(*(flat or (geometry, strips)))
+        traced = self.trace(small, geometry, strips, 10.0, in_mm=False)
+        strips = traced.strips
+        if flat:
+            geometry, strips = turned(geometry, strips, lean(traced.strips, traced.columns))
+        geometry, strips = standard_width(geometry, strips)
+        gridded = settle_on_grid(small, geometry, strips) if flat else None
+        if gridded is not None:
+            return *gridded, True
         pulse = measure_pulses(small, geometry, strips) if flat else None
         return (*scaled(geometry, strips, pulse_ratio(pulse)), False) if pulse else (geometry, strips, False)
 
@@ -255,17 +265,20 @@ class ECGScanImageReader(nn.Module):
             return "traces were found, but no lead could be named"
         return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]), names)
 
-    def trace(self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float) -> Traced:
+    def trace(
+        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float, *, in_mm: bool = True
+    ) -> Traced:
         """Read the strips column by column; read again where their ends were not where they had been expected.
 
         Args:
             image: at most `_READ_PX_PER_MM` fine; `geometry` maps to it.
             gain: in mm/mV; above 10, tiles hold more height.
+            in_mm: whether the geometry's scale is known, so that rows have the lengths that machines print.
         """
         y_scales = [min(1.0, 10.0 / gain)] * len(strips)
         found, speed, gains = self._read_tiles(image, geometry, strips, y_scales, range(len(strips)))
         columns = [found[k] for k in range(len(strips))]
-        moved = refine_edges(strips, columns)
+        moved = refine_edges(strips, columns, in_mm=in_mm)
         shifted = [
             k
             for k, (old, new) in enumerate(zip(strips, moved, strict=True))
@@ -275,7 +288,7 @@ class ECGScanImageReader(nn.Module):
         if shifted:
             again, _, _ = self._read_tiles(image, geometry, strips, y_scales, shifted)
             columns = [again[k] if k in shifted else trace for k, trace in enumerate(columns)]
-            strips = refine_edges(strips, columns)
+            strips = refine_edges(strips, columns, in_mm=in_mm)
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
             again, _, _ = self._read_tiles(image, geometry, strips, [0.55 * scale for scale in y_scales], tall)

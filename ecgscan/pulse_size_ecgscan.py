@@ -1,6 +1,6 @@
-"""The scale of a page without a grid, from the size of the calibration pulses beside its rows."""
+"""Calibration pulses measured: the scale of a page without a grid, and where the rows' 0 mV is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -32,10 +32,12 @@ class PulseSize:
 
     Attributes:
         height_mm, width_mm: median over the rows that show one, between the middles of the strokes.
+        feet_mm: by number of the row, where the pulse stands: at 0 mV.
     """
 
     height_mm: float
     width_mm: float
+    feet_mm: dict[int, float] = field(default_factory=dict)
 
 
 def pulse_ratio(pulse: PulseSize) -> float:
@@ -66,36 +68,44 @@ def measure_pulses(image: np.ndarray, geometry: PageGeometry, strips: list[Found
         geometry: of any scale within a factor of two.
         strips: what was found on the page, good to a few millimetres.
     """
-    rows = sorted({strip.row: strip.baseline_mm for strip in strips}.values())
+    rows = {strip.row: strip.baseline_mm for strip in strips}
+    first, last = min(rows.values()), max(rows.values())
     left, right = min(strip.start_mm for strip in strips), max(strip.end_mm for strip in strips)
-    found: list[tuple[float, float]] = []
+    found: dict[int, tuple[float, float, float]] = {}
     for start in (left - _REACH_MM, right - 3.0):
-        box = (start, rows[0] - _MOST_MM[0] - 2.0, start + _REACH_MM + 6.0, rows[-1] + 10.0)
+        box = (start, first - _MOST_MM[0] - 2.0, start + _REACH_MM + 6.0, last + 10.0)
         flat = flat_raster(image, geometry, box)
         if flat is None:
             continue
         dark = np.clip(darkness(flat.max(axis=2)), 0.0, None)
         dark = np.minimum(dark / max(float(np.percentile(dark, 98)), 0.1), 1.0)
-        sizes = [size for row in rows if (size := _pulse_at(dark, (row - box[1]) * RASTER_PX_PER_MM)) is not None]
+        pulses = {row: _pulse_at(dark, (place - box[1]) * RASTER_PX_PER_MM) for row, place in rows.items()}
+        sizes = {
+            row: (*pulse[:2], box[1] + (pulse[2] + 0.5) / RASTER_PX_PER_MM)
+            for row, pulse in pulses.items()
+            if pulse is not None
+        }
         if len(sizes) > len(found):
             found = sizes
     if not found:
         return None
-    sizes_mm = np.array(found)
+    sizes_mm = np.array([size[:2] for size in found.values()])
     middle = np.median(sizes_mm, axis=0)
     agree = (np.abs(np.log(sizes_mm / middle)) < 0.04).all(1)
     if agree.sum() < min(2, len(rows)) or agree.mean() < 0.6:
         return None
     height, width = (float(side) for side in np.median(sizes_mm[agree], axis=0))
-    return PulseSize(height, width)
+    return PulseSize(
+        height, width, {row: size[2] for (row, size), same in zip(found.items(), agree, strict=True) if same}
+    )
 
 
-def _pulse_at(dark: np.ndarray, row: float) -> tuple[float, float] | None:
-    """Height and width (mm) of the pulse that stands on a row of a raster."""
+def _pulse_at(dark: np.ndarray, row: float) -> tuple[float, float, float] | None:
+    """Height and width (mm) of the pulse that stands on a row of a raster, and the pixel of its foot."""
     unit = RASTER_PX_PER_MM
     ink = dark > _INK
     strokes = _upright_strokes(ink, row)
-    best: tuple[float, float] | None = None
+    best: tuple[float, float, float] | None = None
     tallest = 0.0
     for k, (x, top, bottom) in enumerate(strokes):
         for other_x, other_top, other_bottom in strokes[k + 1 :]:
@@ -133,8 +143,8 @@ def _upright_strokes(ink: np.ndarray, row: float) -> list[tuple[int, int, int]]:
 
 def _measured(
     dark: np.ndarray, ink: np.ndarray, sides: tuple[int, int], ends: tuple[int, int]
-) -> tuple[float, float] | None:
-    """Height and width (mm) between the middles of the strokes, None where they make no pulse."""
+) -> tuple[float, float, float] | None:
+    """Height and width (mm) between the middles of the strokes, and the pixel of the foot; None if it is no pulse."""
     unit = RASTER_PX_PER_MM
     (left, right), (top, bottom) = sides, ends
     inside = ink[top + unit : bottom - unit, left + unit : right - unit]
@@ -148,7 +158,7 @@ def _measured(
     if not floors:
         return None
     # the trace may go on from the right foot at another height
-    return (floors[0] - lid) / unit, (_middle(upright, right) - _middle(upright, left)) / unit
+    return (floors[0] - lid) / unit, (_middle(upright, right) - _middle(upright, left)) / unit, floors[0]
 
 
 def _stands(foot: np.ndarray, bottom: int) -> bool:

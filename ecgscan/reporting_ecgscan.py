@@ -14,6 +14,8 @@ from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
 _QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start, for the regular time to hold
+_WHOLE_S = (5.0, 10.0)  # that the rows of whole pages last
+_JOINED_MM = 0.7  # from a strip's usual end, for it to hold
 _SAME_MM = 0.5  # of a strip's start, for its column's to hold
 _PRINTED_WIDE = 0.02  # by how much a whole page may be printed too wide
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
@@ -67,6 +69,23 @@ def settled_starts(strips: list[FoundStrip], traces: list[StripColumns], speed: 
     ]
 
 
+def settled_ends(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
+    """Strips that end after the seconds that machines print, where their ends were found near them.
+
+    A column ends where the next one begins, unless they stand clearly apart; a row lasts 5 or 10 s.
+    """
+    regular = _spacing(strips, speed)
+    ended = []
+    for strip in strips:
+        rows = [seconds * speed for seconds in _WHOLE_S]
+        lengths = np.array([*rows, *((regular[0] * speed, regular[1]) if regular and not strip.is_rhythm else ())])
+        off = strip.start_mm + lengths - strip.end_mm
+        nearest = int(np.abs(off).argmin())
+        near = abs(off[nearest]) < _JOINED_MM
+        ended.append(replace(strip, end_mm=strip.end_mm + float(off[nearest])) if near else strip)
+    return ended
+
+
 def _weighted_median(values: np.ndarray, weights: np.ndarray) -> float:
     order = np.argsort(values)
     total = np.cumsum(weights[order])
@@ -96,7 +115,7 @@ def _spacing(strips: list[FoundStrip], speed: float) -> tuple[float, float] | No
     off = abs(spacing / speed - usual)
     if usual == 0:
         return None
-    whole = usual * len(middles) in (5.0, 10.0) and off < _PRINTED_WIDE * usual
+    whole = usual * len(middles) in _WHOLE_S and off < _PRINTED_WIDE * usual
     # rows of the right length are not printed too wide: inner beginnings, under names or in joined traces, err
     length = max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
     if off < _QUARTER_S or (whole and abs(length / len(middles) / speed - usual) < _QUARTER_S):
@@ -214,7 +233,7 @@ def report(
         speed, gain: mm/s and mm/mV, each with its probability.
         columns: "sequential" or "simultaneous".
     """
-    strips = settled_starts(strips, traces, speed[0])
+    strips = settled_ends(settled_starts(strips, traces, speed[0]), speed[0])
     times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))

@@ -1,6 +1,7 @@
 """The scale of a page: that of the printed grid where there is one, else that of rows of the standard length."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -16,6 +17,7 @@ _STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
 # lines are seen at both
 _USUAL_CLEAR, _USUAL_CLEAR_TWICE, _TWICE = 0.8, 0.5, 0.1
 _FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
+_APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
 
@@ -61,8 +63,11 @@ def _enough(own: _OnGrid, other: _OnGrid) -> float:
 
 
 def standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Scale a page so that its rows have the standard length, where that is possible at all."""
-    ratio = STANDARD_ROW_MM / _row_length(strips)
+    """Scale a page so that its rows have the standard length, where that is possible at all.
+
+    Columns that stand apart begin at regular moments: the gap after the last of them belongs to the row as well.
+    """
+    ratio = STANDARD_ROW_MM / (_row_length(strips) + _gap(strips))
     return scaled(geometry, strips, ratio) if 0.45 < ratio < 2.2 else (geometry, strips)
 
 
@@ -75,7 +80,7 @@ def scaled(
 
 
 def squared(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]] | None:
-    """A flat page as a scanner sees it, as many pixels to the millimetre down as to the right; None for others."""
+    """A flat page as a scanner sees it, turned and of one scale in all directions; None for others."""
     left, top, right, bottom = _strips_box(strips)
     u, v = geometry.paper[..., 0], geometry.paper[..., 1]
     among = (u > left) & (u < right) & (v > top) & (v < bottom)
@@ -84,7 +89,38 @@ def squared(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeome
     along, across = (np.hypot(*np.gradient(field))[among] for field in (u, v))
     if max(float(np.std(size) / np.mean(size)) for size in (along, across)) > _FLAT:
         return None
-    return scaled(geometry, strips, np.array([1.0, along.mean() / across.mean()]))
+    other = replace(geometry, paper=_similar(geometry.paper * np.array([1.0, along.mean() / across.mean()]), among))
+    return other, _carried(strips, geometry, other)
+
+
+def turned(geometry: PageGeometry, strips: list[FoundStrip], angle: float) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Geometry and strips with what leaned by a small angle (radians, x grows along y) made upright.
+
+    Strips of a column begin and end together then.
+    """
+    left, top, right, bottom = _strips_box(strips)
+    middle = np.array([left + right, top + bottom]) / 2
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    other = replace(geometry, paper=(geometry.paper - middle) @ turn + middle)
+    carried = _carried(strips, geometry, other)
+    ends: dict[tuple[int, bool], list[tuple[float, float]]] = {}
+    for strip in carried:
+        ends.setdefault((strip.column, strip.is_rhythm), []).append((strip.start_mm, strip.end_mm))
+    together = {column: np.median(places, axis=0) for column, places in ends.items()}
+    return other, [
+        replace(strip, start_mm=float(start), end_mm=float(end))
+        for strip, (start, end) in ((strip, together[strip.column, strip.is_rhythm]) for strip in carried)
+    ]
+
+
+def _similar(paper: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """(rows, columns, 2) the turned and scaled picture nearest to a map, as seen among some of its cells."""
+    y, x = np.mgrid[0 : paper.shape[0], 0 : paper.shape[1]]
+    cell, place = x + 1j * y, paper[..., 0] + 1j * paper[..., 1]
+    around = cell - cell[among].mean()
+    factor = np.vdot(around[among], place[among]) / np.vdot(around[among], around[among])
+    found = place[among].mean() + factor * around
+    return np.stack([found.real, found.imag], -1)
 
 
 def _on_grid(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> _OnGrid:
@@ -114,6 +150,17 @@ def _spans(strips: list[FoundStrip]) -> np.ndarray:
 def _row_length(strips: list[FoundStrip]) -> float:
     """Length (mm) of the rows."""
     return max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
+
+
+def _gap(strips: list[FoundStrip]) -> float:
+    """How far (mm) columns stand apart, 0 where they are joined."""
+    ends: dict[int, list[tuple[float, float]]] = {}
+    for strip in strips:
+        if not strip.is_rhythm:
+            ends.setdefault(strip.column, []).append((strip.start_mm, strip.end_mm))
+    middle = [np.median(ends[column], axis=0) for column in sorted(ends)]
+    apart = [float(right[0] - left[1]) for left, right in pairwise(middle)]
+    return min(apart) if apart and min(apart) > _APART_MM else 0.0
 
 
 def _strips_box(strips: list[FoundStrip]) -> Box:

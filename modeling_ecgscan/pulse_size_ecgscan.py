@@ -1,6 +1,6 @@
 """Calibration pulses measured: the scale of a page without a grid, and where the rows' 0 mV is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -37,7 +37,7 @@ class PulseSize:
 
     height_mm: float
     width_mm: float
-    feet_mm: dict[int, float]
+    feet_mm: dict[int, float] = field(default_factory=dict)
 
 
 def pulse_ratio(pulse: PulseSize) -> float:

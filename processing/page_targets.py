@@ -17,6 +17,8 @@ SCALE_SHARE = 0.35  # ours: of the pieces of a page around a speed or a gain in 
 TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
 TILE_COLUMNS = 2  # per pixel
 _NODE = 16
+# ours: around the ends of a strip, where its presence counts for more, as the page's time axis hangs on them
+_END_MM, _END_WEIGHT = 0.6, 16.0
 
 
 def letterbox(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -149,7 +151,8 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
         tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others.
         height: (896,) float32 millimetres above the tile's middle row, of two columns per pixel; along the tile's edge
             where the trace leaves it.
-        presence: (896,) float32 1 where the strip is printed, weight: (896,) 0 outside the picture.
+        presence: (896,) float32 share of the column on which the strip is printed.
+        weight: (896,) 0 outside the picture, more than 1 at the strip's ends.
         readable: (896,) float32 1 where the height is known.
         scale: (2,) int64 speed class and gain class, -1 in a tile of twice the height.
     """
@@ -187,20 +190,27 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     known = np.isfinite(truth)
     reach = (TILE_SHAPE[0] / 2 - 2) / px_per_mm[1]
     middle = np.repeat(outside[TILE_SHAPE[0] // 2 - 24 : TILE_SHAPE[0] // 2 + 24].mean(0) > 0.5, TILE_COLUMNS)
-    presence = (x_mm >= strip.x_mm) & (x_mm <= strip.x_mm + strip.width_mm)
+    covered = _covered(x_mm - strip.x_mm, px_per_mm[0]) - _covered(x_mm - strip.x_mm - strip.width_mm, px_per_mm[0])
+    presence = covered > 0.5
+    at_end = np.minimum(np.abs(x_mm - strip.x_mm), np.abs(x_mm - strip.x_mm - strip.width_mm)) < _END_MM
     return {
         "tile": tile,
         # in tile units: pixels at the nominal scale
         "height": (np.where(known, np.clip(truth, -reach, reach), 0) * px_per_mm[1] / TILE_PX_PER_MM[1]).astype(
             np.float32
         ),
-        "presence": presence.astype(np.float32),
-        "weight": (~middle).astype(np.float32),
+        "presence": covered.astype(np.float32),
+        "weight": ((1.0 + (_END_WEIGHT - 1.0) * at_end) * ~middle).astype(np.float32),
         "readable": (known & presence & ~middle).astype(np.float32),
         "scale": np.array(
             [-1, -1] if squeezed else [SPEED_CLASSES.index(page.speed), GAIN_CLASSES.index(page.gain)], np.int64
         ),
     }
+
+
+def _covered(after_mm: np.ndarray, px_per_mm: float) -> np.ndarray:
+    """Share of a column that lies behind an edge, from how far its middle does: ends are told finer than columns."""
+    return np.clip(after_mm * px_per_mm * TILE_COLUMNS + 0.5, 0.0, 1.0)
 
 
 def _marker_error(rng: np.random.Generator) -> float:

@@ -1,4 +1,4 @@
-"""The size of the calibration pulse, by which a page without a grid is scaled."""
+"""The calibration pulse measured: the scale of a page without a grid, and the height of 0 mV."""
 
 from dataclasses import replace
 from itertools import islice
@@ -9,7 +9,7 @@ import pytest
 
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize, measure_pulses, pulse_ratio
-from modeling_ecgscan.settling_ecgscan import scaled, squared
+from modeling_ecgscan.settling_ecgscan import scaled, squared, standard_width, turned
 from modeling_ecgscan.strips_ecgscan import FoundStrip
 from tests.test_geometry import drawn_page
 
@@ -60,6 +60,13 @@ def test_pulses_whose_height_and_width_disagree_tell_nothing():
     assert pulse_ratio(PulseSize(10.0, 6.7)) == 1.0
 
 
+def test_a_pulse_stands_at_the_height_of_its_row():
+    image, exact, strips = bare_page(10.0, 5.0)
+    pulse = measure_pulses(image, exact, [replace(strip, baseline_mm=strip.baseline_mm + 0.8) for strip in strips])
+    assert pulse is not None
+    assert [pulse.feet_mm[row] for row in range(4)] == pytest.approx(ROWS_MM, abs=0.05)
+
+
 def test_traces_without_a_pulse_are_not_taken_for_one():
     drawn = (drawn_page(seed, condition="clean", layout="12x1") for seed in range(200))
     pages = list(islice((found for found in drawn if found[0].style.pulse == "none"), 4))
@@ -81,3 +88,48 @@ def test_a_flat_page_is_made_square_and_one_seen_from_the_side_is_left_alone():
     assert [strip.baseline_mm for strip in moved] == pytest.approx([33.0, 66.0], rel=1e-3)
     seen = replace(flat, paper=flat.paper * (1.0 + 0.3 * x / x.max())[..., None])
     assert squared(seen, strips) is None
+
+
+def test_a_flat_map_that_bends_a_little_becomes_a_turned_and_scaled_picture():
+    y, x = np.mgrid[0:80, 0:100] * 4.0 + 1.5
+    cos, sin = np.cos(0.02), np.sin(0.02)
+    true = np.stack([cos * x - sin * y, sin * x + cos * y], -1) / 3.0
+    bent = true + 0.2 * np.stack([np.sin(y / 60.0), np.sin(x / 70.0)], -1)
+    strips = [FoundStrip("I", 0, 0, 10.0, 110.0, 30.0), FoundStrip("II", 1, 0, 10.0, 110.0, 70.0)]
+    settled = squared(PageGeometry(bent, np.zeros(x.shape), 0.0, np.array([[1.0, 0, 0], [0, 1.0, 0]])), strips)
+    assert settled is not None
+    right, down = (np.diff(settled[0].paper, axis=axis)[::20, ::20].reshape(-1, 2) for axis in (1, 0))
+    assert np.abs(right - right[0]).max() < 1e-9
+    assert down[0] == pytest.approx((-right[0][1], right[0][0]))
+    assert right[0] == pytest.approx(4 / 3 * np.array([cos, sin]), abs=0.006)
+
+
+def test_a_page_turned_by_the_angle_at_which_it_leaned_stands_upright_and_its_columns_begin_together():
+    y, x = np.mgrid[0:80, 0:100] * 4.0 + 1.5
+    cos, sin = np.cos(0.02), np.sin(0.02)
+    leaning = PageGeometry(
+        np.stack([cos * x + sin * y, cos * y - sin * x], -1) / 3.0,
+        np.zeros(x.shape),
+        0.0,
+        np.array([[1.0, 0, 0], [0, 1.0, 0]]),
+    )
+    places = np.array([[20.0, 30.0], [20.0, 70.0]])  # upright in the picture
+    found = places @ np.array([[cos, -sin], [sin, cos]])
+    strips = [FoundStrip("I", row, 0, float(u), float(u) + 80.0, float(v)) for row, (u, v) in enumerate(found)]
+    upright, moved = turned(leaning, strips, 0.02)
+    across, down = (np.diff(upright.paper, axis=axis).reshape(-1, 2) for axis in (1, 0))
+    assert np.allclose(across, [4 / 3, 0.0])
+    assert np.allclose(down, [0.0, 4 / 3])
+    assert moved[0].start_mm == moved[1].start_mm
+
+
+@pytest.mark.parametrize(("gap", "length"), [(0.0, 200.0), (2.0, 200.0)])
+def test_rows_have_the_standard_length_from_a_column_to_the_next_also_where_these_stand_apart(gap, length):
+    y, x = np.mgrid[0:80, 0:100] * 4.0 + 1.5
+    geometry = PageGeometry(np.stack([x, y], -1), np.zeros(x.shape), 0.0, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
+    strips = [
+        FoundStrip("I", 0, 0, 20.0, 20.0 + length / 2 - gap, 40.0),
+        FoundStrip("V1", 0, 1, 20.0 + length / 2, 20.0 + length - gap, 40.0),
+    ]
+    _, scaled_strips = standard_width(geometry, strips)
+    assert scaled_strips[1].start_mm - scaled_strips[0].start_mm == pytest.approx(125.0)

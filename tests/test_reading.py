@@ -9,9 +9,17 @@ import pytest
 import torch
 
 from hub_scripts.training_pages import crowding
-from modeling_ecgscan.edges_ecgscan import name_rhythm_strips, refine_edges, settle_baselines, soft_edge
+from modeling_ecgscan.edges_ecgscan import (
+    lean,
+    name_rhythm_strips,
+    refine_edges,
+    rest_on_pulses,
+    settle_baselines,
+    soft_edge,
+)
 from modeling_ecgscan.locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS
 from modeling_ecgscan.naming_ecgscan import NAME_CLASSES, NAME_STRIDE, PrintedNames
+from modeling_ecgscan.pulse_size_ecgscan import PulseSize
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import (
     BIN_MM,
@@ -26,7 +34,7 @@ from modeling_ecgscan.reading_ecgscan import (
 )
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
-from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, settled_starts, strip_times
+from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, settled_ends, settled_starts, strip_times
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, close_up_view, turned_view
@@ -187,7 +195,7 @@ def test_edges_move_to_where_the_trace_begins_and_a_silent_row_follows_the_other
     strips = [FoundStrip(lead, row, 0, 0.0, 62.5, 40.0 * row) for row, lead in enumerate(("I", "II", "III"))]
     seen = [columns_of(x, np.zeros_like(x), (x > 2.0) & (x < 64.0)) for _ in strips]
     seen[1] = replace(seen[1], presence=np.full(len(x), 0.5))
-    moved = refine_edges(strips, seen)
+    moved = refine_edges(strips, seen, in_mm=True)
     assert [strip.start_mm for strip in moved] == pytest.approx([2.0] * 3, abs=0.2)
     assert [strip.end_mm for strip in moved] == pytest.approx([64.0] * 3, abs=0.2)
 
@@ -197,7 +205,7 @@ def test_edges_found_are_right_on_average_and_not_half_a_column_late():
     errors = []
     for start in np.linspace(1.0, 2.0, 41):
         strips = [FoundStrip("I", 0, 0, 0.0, 62.5, 0.0)]
-        moved = refine_edges(strips, [columns_of(x, np.zeros_like(x), (x >= start) & (x <= start + 61.7))])
+        moved = refine_edges(strips, [columns_of(x, np.zeros_like(x), (x >= start) & (x <= start + 61.7))], in_mm=True)
         errors.append((moved[0].start_mm - start, moved[0].end_mm - start - 61.7))
     assert np.abs(np.mean(errors, axis=0)).max() < 0.03
 
@@ -207,7 +215,7 @@ def test_rows_of_nearly_the_standard_length_have_it_where_one_of_their_ends_is_i
     strips = [FoundStrip("II", 0, 0, 1.5, 251.0, 0.0)]
     seen = columns_of(x, np.zeros_like(x), (x > 0.0) & (x < 250.0))
     doubtful = replace(seen, presence=np.where((x > -1.0) & (x < 3.0), 0.5, seen.presence))
-    moved = refine_edges(strips, [doubtful])[0]
+    moved = refine_edges(strips, [doubtful], in_mm=True)[0]
     assert (moved.start_mm, moved.end_mm) == pytest.approx((0.0, 250.0), abs=0.15)
 
 
@@ -235,6 +243,36 @@ def test_a_row_found_too_low_is_moved_to_where_its_traces_rest():
     settled, levelled = settle_baselines(strips, [columns_of(x, rest, np.ones(len(x), bool)) for _ in strips])
     assert [strip.baseline_mm for strip in settled] == pytest.approx([18.8, 18.8])
     assert np.median(levelled[0].height_mm) == pytest.approx(0.4)
+
+
+def test_rows_rest_on_the_feet_of_pulses_that_have_the_size_of_one_millivolt():
+    x = np.arange(0, 130, 1 / 6)
+    strips = [FoundStrip("I", 0, 0, 0.0, 125.0, 20.0), FoundStrip("II", 1, 0, 0.0, 125.0, 50.0)]
+    seen = [columns_of(x, np.full(len(x), 1.5), np.ones(len(x), bool)) for _ in strips]
+    rested, levelled = rest_on_pulses(strips, seen, PulseSize(10.1, 5.0, {0: 20.6}), 10.0)
+    assert [strip.baseline_mm for strip in rested] == pytest.approx([20.6, 50.0])
+    assert [trace.height_mm[0] for trace in levelled] == pytest.approx([2.1, 1.5])
+    assert rest_on_pulses(strips, seen, PulseSize(5.0, 5.0, {0: 20.6}), 10.0)[0] == strips
+    assert rest_on_pulses(strips, seen, None, 10.0)[0] == strips
+
+
+@pytest.mark.parametrize("angle", [-0.02, 0.0, 0.013])
+def test_rows_show_by_their_ends_and_their_traces_how_far_they_lean(angle):
+    x = np.arange(-10, 270, 1 / 12)
+    strips, seen = [], []
+    for row, lead in enumerate(("I", "II", "III", "aVR")):
+        start = 10.0 + 30.0 * row * angle
+        strips.append(FoundStrip(lead, row, 0, 10.0, 250.0, 30.0 * row))
+        waves = 8.0 * (np.mod(x, 20.0) < 0.8)
+        seen.append(columns_of(x, angle * (x - 130.0) + waves, (x > start) & (x < start + 240.0)))
+    assert lean(strips, seen) == pytest.approx(angle, abs=1.2e-3)
+
+
+def test_strips_of_which_nothing_is_clear_are_not_taken_to_lean():
+    x = np.arange(-10, 270, 1 / 6)
+    strips = [FoundStrip("I", 0, 0, 10.0, 250.0, 0.0), FoundStrip("II", 1, 0, 10.0, 250.0, 30.0)]
+    seen = [StripColumns(x, 0.02 * x, 0 * x + 0.2, 0 * x + 0.5) for _ in strips]
+    assert lean(strips, seen) == 0.0
 
 
 def four_columns(starts: list[float]) -> tuple[list[FoundStrip], list[StripColumns]]:
@@ -271,6 +309,21 @@ def test_inner_columns_found_late_in_rows_of_the_right_length_are_not_taken_for_
     wide = [*strips[:3], replace(strips[3], end_mm=250.96)]
     apart = np.diff([strip.start_mm for strip in settled_starts(wide, traces, 25.0)])
     assert apart == pytest.approx([62.74] * 3, abs=0.03)
+
+
+def test_columns_end_where_the_next_begin_unless_they_stand_apart():
+    starts = (0.0, 62.5, 125.0, 187.5)
+    found = (62.1, 124.9, 187.9, 249.6)
+    strips = [FoundStrip("I", 0, k, start, end, 0.0) for k, (start, end) in enumerate(zip(starts, found, strict=True))]
+    assert [strip.end_mm for strip in settled_ends(strips, 25.0)] == pytest.approx([62.5, 125.0, 187.5, 250.0])
+    apart = [replace(strip, end_mm=strip.start_mm + 61.2) for strip in strips]
+    assert settled_ends(apart, 25.0) == apart
+
+
+def test_a_row_found_a_little_short_lasts_its_ten_seconds_and_one_cut_off_keeps_its_length():
+    row, cut = FoundStrip("II", 0, 0, 3.0, 252.6, 0.0), FoundStrip("II", 0, 0, 3.0, 231.0, 0.0)
+    assert settled_ends([row], 25.0)[0].end_mm == pytest.approx(253.0)
+    assert settled_ends([cut], 25.0) == [cut]
 
 
 def test_columns_of_an_odd_length_keep_their_measured_places():
@@ -335,6 +388,19 @@ def test_training_tiles_and_reading_tiles_have_the_same_scale():
     assert page_targets.TILE_SHAPE == (reading.TILE_HEIGHT, reading.TILE_WIDTH)
     assert page_targets.TILE_PX_PER_MM == (reading.TILE_PX_PER_MM_X, reading.TILE_PX_PER_MM_Y)
     assert page_targets.TILE_COLUMNS == reading.COLUMNS_PER_PX
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_strips_end_within_a_column_is_taught_to_a_part_of_that_column(seed):
+    page = render(simulate(seed), seed=seed, layout="6x2", condition="clean")
+    tiles = [page_targets.reading_tile(page, 0, np.random.default_rng(number)) for number in range(12)]
+    beginning = [tile for tile in tiles if tile["presence"][0] == 0.0 and tile["presence"][-1] == 1.0]
+    parts = [tile["presence"][(tile["presence"] > 0.0) & (tile["presence"] < 1.0)] for tile in beginning]
+    assert max(map(len, parts)) == 1
+    assert len(np.unique(np.concatenate(parts))) > 2
+    for tile in beginning:
+        edge = int(np.argmax(tile["presence"] > 0.5))
+        assert tile["weight"][edge] > tile["weight"][edge + 40]
 
 
 def test_name_loss_of_undecided_cells_is_the_logarithm_of_thirteen_per_weighted_cell():
