@@ -56,9 +56,11 @@ class ECGReading:
 class Located:
     """Geometry and strips of a page and what is printed in words, before reading.
 
-    `gridded` once printed lines have confirmed the scale.
+    `image_size` is the height and width of the picture that `geometry` maps to; `gridded` once printed lines have
+    confirmed the scale.
     """
 
+    image_size: tuple[int, int]
     geometry: PageGeometry
     layout: FoundLayout
     ecg_probability: float

@@ -263,7 +263,8 @@ class ECGScanImageReader(nn.Module):
         layout = decode_layout(evidence, self.config.layouts, names)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
-        return Located(geometry, layout, ecg, softmax(page[1:3]), softmax(page[3:6]), names)
+        speed, gain = softmax(page[1:3]), softmax(page[3:6])
+        return Located(image.shape[:2], geometry, layout, ecg, speed, gain, names)
 
     def trace(
         self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float, *, in_mm: bool = True

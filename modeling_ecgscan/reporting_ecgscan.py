@@ -129,11 +129,16 @@ def column_confidence(columns: StripColumns) -> np.ndarray:
 
 
 def _place(
-    strip: FoundStrip, columns: StripColumns, start_s: float, speed: float, gain: float, samples: int
+    located: Located, strip: FoundStrip, columns: StripColumns, start_s: float, scale: tuple[float, float], samples: int
 ) -> tuple[slice, np.ndarray, np.ndarray]:
-    """Millivolts and confidence of a strip on the page's 500 Hz time axis."""
+    """Millivolts and confidence of a strip on the page's 500 Hz time axis; none where it runs out of the picture.
+
+    Args:
+        scale: paper speed (mm/s) and gain (mm/mV).
+    """
     from scipy.interpolate import CubicSpline
 
+    speed, gain = scale
     duration = (strip.end_mm - strip.start_mm) / speed
     # a sample that the strip touches belongs to it
     first = int(np.floor(start_s * SAMPLING_RATE + 1e-6))
@@ -142,7 +147,13 @@ def _place(
     times = np.arange(first, last) / SAMPLING_RATE - start_s
     x = strip.start_mm + times * speed
     millivolts = CubicSpline(columns.x_mm, columns.height_mm)(x) / gain
-    return slice(first, last), millivolts, np.interp(x, columns.x_mm, column_confidence(columns))
+    sure = np.interp(x, columns.x_mm, column_confidence(columns))
+    # beyond the picture's edge there is nothing to follow but the edge
+    lines = np.stack([np.full(len(x), strip.baseline_mm), strip.baseline_mm - millivolts * gain])
+    pixels = located.geometry.image_of(np.stack([np.stack([x, x]), lines], -1).reshape(-1, 2)).reshape(2, -1, 2)
+    height, width = located.image_size
+    seen = ((pixels > -0.5) & (pixels < (width - 0.5, height - 0.5))).all((0, 2))
+    return slice(first, last), np.where(seen, millivolts, np.nan), np.where(seen, sure, 0.0)
 
 
 def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
@@ -247,7 +258,7 @@ def report(
     )
     for k in order:
         strip, trace = strips[k], traces[k]
-        where, millivolts, sure = _place(strip, trace, times[k][0], speed[0], gain[0], samples)
+        where, millivolts, sure = _place(located, strip, trace, times[k][0], (speed[0], gain[0]), samples)
         lead = LEADS.index(strip.lead)
         signal[lead], confidence[lead] = np.nan, 0.0
         signal[lead, where], confidence[lead, where] = millivolts, sure

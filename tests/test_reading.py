@@ -17,6 +17,7 @@ from modeling_ecgscan.edges_ecgscan import (
     settle_baselines,
     soft_edge,
 )
+from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS
 from modeling_ecgscan.naming_ecgscan import NAME_CLASSES, NAME_STRIDE, PrintedNames
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize
@@ -33,13 +34,21 @@ from modeling_ecgscan.reading_ecgscan import (
     bin_heights_mm,
 )
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
+from modeling_ecgscan.readings_ecgscan import Located
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
-from modeling_ecgscan.reporting_ecgscan import heart_rate, law_residual_uv, settled_ends, settled_starts, strip_times
+from modeling_ecgscan.reporting_ecgscan import (
+    heart_rate,
+    law_residual_uv,
+    report,
+    settled_ends,
+    settled_starts,
+    strip_times,
+)
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
-from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
+from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip, RowEvidence, decode_layout
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, close_up_view, turned_view
 from processing import page_targets
-from processing.leads import limb_leads_from
+from processing.leads import LEADS, limb_leads_from
 from processing.renderer import Page, render
 from processing.simulator import simulate
 
@@ -324,6 +333,23 @@ def test_a_row_found_a_little_short_lasts_its_ten_seconds_and_one_cut_off_keeps_
     row, cut = FoundStrip("II", 0, 0, 3.0, 252.6, 0.0), FoundStrip("II", 0, 0, 3.0, 231.0, 0.0)
     assert settled_ends([row], 25.0)[0].end_mm == pytest.approx(253.0)
     assert settled_ends([cut], 25.0) == [cut]
+
+
+def test_what_runs_out_of_the_picture_is_not_read():
+    y, x = np.mgrid[0:100, 0:260] * 4.0 + 1.5
+    geometry = PageGeometry(np.stack([x, y], -1) / 4.0, np.zeros(x.shape), 0.0, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
+    strip = FoundStrip("II", 0, 0, 5.0, 255.0, 50.0)
+    layout = FoundLayout("rhythm", [strip], -0.5, 100.0)
+    located = Located((400, 820), geometry, layout, 1.0, np.array([1.0, 0.0]), np.array([1.0, 0.0, 0.0]), None)
+    along = np.arange(0.0, 260.0, 1 / 12)
+    trace = columns_of(along, np.sin(along), np.ones(len(along), bool))
+    reading = report(
+        located, [strip], [trace], speed=(25.0, 1.0), gain=(10.0, 1.0), columns="sequential", calibration={}
+    )
+    seen = np.isfinite(reading.signal[LEADS.index("II")])
+    assert seen.sum() / 500 == pytest.approx((820 / 4 - 5.0) / 25.0, abs=0.01)
+    assert seen[:1000].all()
+    assert not reading.confidence[1, ~seen].any()
 
 
 def test_columns_of_an_odd_length_keep_their_measured_places():
