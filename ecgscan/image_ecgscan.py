@@ -11,6 +11,7 @@ from torch import nn
 from .blocks_ecgscan import fast_precision
 from .edges_ecgscan import lean, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
+from .laws_ecgscan import name_six_rows
 from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS, PageLocator
 from .naming_ecgscan import NAME_STRIDE, NameReader, PrintedNames, in_words
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
@@ -46,7 +47,7 @@ _ROWS_SEEN = 1000.0
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
-_ABOVE_MM, _BELOW_MM = 45.0, 40.0  # of the rows, where names, paper speed and gain are looked for
+_ABOVE_MM, _BELOW_MM = 70.0, 56.0  # of the rows, where names, paper speed and gain are looked for
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
 
 
@@ -129,11 +130,12 @@ class ECGScanImageReader(nn.Module):
         traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
-        strips, columns_read = rest_on_pulses(
-            traced.strips, traced.columns, measure_pulses(small, geometry, strips), gain[0]
-        )
+        named, layout = name_six_rows(traced.strips, traced.columns, located.layout)
+        strips, columns_read = rest_on_pulses(named, traced.columns, measure_pulses(small, geometry, strips), gain[0])
         reading = report(
-            replace(located, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded),
+            replace(
+                located, layout=layout, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded
+            ),
             strips,
             columns_read,
             speed=speed,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .edges_ecgscan import soft_edge
+from .laws_ecgscan import law_residual_uv
 from .readings_ecgscan import ECGReading, Located
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
@@ -175,19 +176,6 @@ def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
         if len(peaks) >= 3:
             rates.append(60.0 * SAMPLING_RATE / np.median(np.diff(peaks)))
     return float(np.median(rates)) if rates else None
-
-
-def law_residual_uv(signal: np.ndarray) -> float | None:
-    """Mean absolute residual (microvolts) of the lead laws where their leads are printed at the same moment."""
-    lead_i, lead_ii, lead_iii, avr, avl, avf = signal[:6]
-    laws = (lead_iii - (lead_ii - lead_i), avr + avl + avf, avr + (lead_i + lead_ii) / 2)
-    found = []
-    for law in laws:
-        known = np.isfinite(law)
-        if known.sum() > SAMPLING_RATE // 2:
-            # an offset between baselines is not a reading error: it is taken out
-            found.append(np.mean(np.abs(law[known] - np.median(law[known]))))
-    return float(1000 * np.mean(found)) if found else None
 
 
 def quality_of(features: dict[str, float], calibration: dict[str, Any]) -> float:

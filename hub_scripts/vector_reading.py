@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from modeling_ecgscan.laws_ecgscan import law_residual_uv
 from modeling_ecgscan.readings_ecgscan import ECGReading
-from modeling_ecgscan.reporting_ecgscan import SAMPLING_RATE, heart_rate, law_residual_uv
+from modeling_ecgscan.reporting_ecgscan import SAMPLING_RATE, heart_rate
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.vector_pages import DrawnLine, DrawnWord, VectorPage

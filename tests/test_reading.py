@@ -18,6 +18,7 @@ from modeling_ecgscan.edges_ecgscan import (
     soft_edge,
 )
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
+from modeling_ecgscan.laws_ecgscan import law_residual_uv, name_six_rows
 from modeling_ecgscan.locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS
 from modeling_ecgscan.naming_ecgscan import NAME_CLASSES, NAME_STRIDE, PrintedNames
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize
@@ -38,7 +39,6 @@ from modeling_ecgscan.readings_ecgscan import Located
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, TileJob, join_tiles, plan_tiles
 from modeling_ecgscan.reporting_ecgscan import (
     heart_rate,
-    law_residual_uv,
     report,
     settled_ends,
     settled_starts,
@@ -379,6 +379,31 @@ def test_the_first_columns_clear_start_outweighs_vague_ones_further_on():
     settled = settled_starts(strips, [traces[0], *vague], 25.0)
     assert settled[0].start_mm == pytest.approx(20.0, abs=0.05)
     assert np.diff([strip.start_mm for strip in settled]) == pytest.approx([62.5] * 3)
+
+
+@pytest.mark.parametrize("shown", ["limb", "chest"])
+@pytest.mark.parametrize("taken", ["limb", "chest"])
+def test_six_rows_are_the_limb_leads_where_the_laws_hold_and_the_chest_leads_where_not(shown, taken):
+    signal = simulate(3).signal.copy()
+    signal[:6] = limb_leads_from(signal[0], signal[1])
+    rows = signal[:6] if shown == "limb" else signal[6:]
+    names = LEADS[:6] if taken == "limb" else LEADS[6:]
+    x = np.linspace(0.0, 250.0, rows.shape[1])
+    strips = [FoundStrip(lead, row, 0, 0.0, 250.0, 30.0 * row) for row, lead in enumerate(names)]
+    seen = [columns_of(x, 10.0 * row + 0.6, np.ones(len(x), bool)) for row in rows]
+    layout = FoundLayout(f"6x1-{taken}", strips, -0.5, 100.0, printed=-0.5)
+    named, settled = name_six_rows(strips, seen, layout)
+    assert settled.name == f"6x1-{shown}"
+    assert tuple(strip.lead for strip in named) == (LEADS[:6] if shown == "limb" else LEADS[6:])
+
+
+def test_limb_leads_that_are_clearly_named_stay_though_their_rows_were_followed_badly():
+    x = np.linspace(0.0, 250.0, 5000)
+    rng = np.random.default_rng(0)
+    strips = [FoundStrip(lead, row, 0, 0.0, 250.0, 30.0 * row) for row, lead in enumerate(LEADS[:6])]
+    seen = [columns_of(x, rng.normal(0, 3, len(x)), np.ones(len(x), bool)) for _ in strips]
+    layout = FoundLayout("6x1-limb", strips, -0.5, 100.0, printed=2.0)
+    assert name_six_rows(strips, seen, layout)[0] == strips
 
 
 def test_lead_law_residual_ignores_baselines_and_sees_a_wrong_lead():
