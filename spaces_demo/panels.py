@@ -87,6 +87,8 @@ def _facts(result: PageResult) -> str:
         f"{len(document['leads'])} of 12 leads printed",
         f"columns {columns['mode']} ({columns['source']})",
         "read from the PDF's own lines" if document["source"] == "vectors" else "read from the picture",
+        *document["warnings"],
+        *document["measurements"]["suspicions"],
     ]
     return " · ".join(escape(part) for part in parts)
 

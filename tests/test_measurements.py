@@ -240,3 +240,25 @@ def test_a_layout_that_is_not_known_is_refused(ecgscan):
     code, _, err = ecgscan("benchmark", "measurements", "--layout", "5x5")
     assert code == 2
     assert "5x5" in err
+
+
+def arms_exchanged(signal):
+    """As recorded with the electrodes of the right and the left arm in each other's place."""
+    return np.concatenate([-signal[:1], signal[[2, 1, 4, 3, 5]], signal[6:]])
+
+
+@pytest.mark.parametrize("layout", ["3x4", "3x4+1", "12x1"])
+@pytest.mark.parametrize("axis", [-40.0, 0.0, 60.0])
+def test_arms_that_were_exchanged_are_suspected_and_those_in_place_are_not(layout, axis):
+    signal = heart(axis_deg=axis)
+    assert measure(printed(signal, layout)).suspicions == []
+    exchanged = measure(printed(arms_exchanged(signal), layout))
+    assert len(exchanged.suspicions) == 1
+    assert "arm" in exchanged.suspicions[0]
+    assert exchanged.as_json()["suspicions"] == exchanged.suspicions
+
+
+def test_arms_are_not_suspected_where_v6_is_missing():
+    signal = arms_exchanged(heart(axis_deg=0.0))
+    signal[LEADS.index("V6")] = np.nan
+    assert measure(signal).suspicions == []
