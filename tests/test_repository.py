@@ -130,6 +130,22 @@ def test_the_python_of_the_readme_runs(repository, checkpoint):
         subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, timeout=300)
 
 
+@pytest.mark.parametrize("page", ["reading", "embeddings"])
+def test_the_python_of_the_documentation_runs(page, repository, checkpoint, tmp_path):
+    text = (repository / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    codes = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert codes
+    for code in codes:
+        code = code.replace('"out"', repr(str(tmp_path)))
+        subprocess.run([sys.executable, "-c", code], cwd=repository, check=True, timeout=300)
+
+
+def test_the_documentation_names_files_that_exist(repository):
+    for page in (repository / "docs").glob("*.md"):
+        for link in re.findall(r"\]\(((?!http)[^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).is_file(), f"{page.name}: {link}"
+
+
 def test_no_file_is_longer_than_fits_in_a_head(repository):
     for package in (*PACKAGES, "tests"):
         for path in (repository / package).glob("*.py"):
