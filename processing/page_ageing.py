@@ -106,7 +106,7 @@ def _water(rng: np.random.Generator, sheet: Sheet) -> None:
     height, width = sheet.image.shape[:2]
     small = (height // 4 + 1, width // 4 + 1)
     field = cv2.resize(rng.normal(0, 1, (4, 6)).astype(np.float32), small[::-1], interpolation=cv2.INTER_CUBIC)
-    field += 0.18 * cv2.resize(
+    field = field + 0.18 * cv2.resize(
         rng.normal(0, 1, (16, 22)).astype(np.float32), small[::-1], interpolation=cv2.INTER_CUBIC
     )
     above = field - np.float32(rng.uniform(0.5, 1.1))
@@ -271,8 +271,8 @@ def _dog_ear(rng: np.random.Generator, sheet: Sheet) -> None:
     flap = np.array([first, second, mirrored])
     shadow = np.zeros(sheet.image.shape[:2], np.uint8)
     cv2.fillPoly(shadow, [sheet.pixels(flap + inward * 0.8)], 90, cv2.LINE_AA, 4)
-    shadow = cv2.GaussianBlur(shadow, (0, 0), 0.9 * sheet.px_per_mm)
-    sheet.dye((slice(None), slice(None)), shadow * np.float32(1 / 255), np.full(3, 0.2))
+    soft = cv2.GaussianBlur(shadow, (0, 0), 0.9 * sheet.px_per_mm)
+    sheet.dye((slice(None), slice(None)), soft * np.float32(1 / 255), np.full(3, 0.2))
     back = np.array(_colour_at(sheet, np.clip(mirrored, 2, (width - 2, height - 2)))) * rng.uniform(0.86, 0.97)
     cv2.fillPoly(sheet.image, [sheet.pixels(flap)], back.tolist(), cv2.LINE_AA, 4)
     sheet.stroke(np.array([first, second]), tuple((back * 0.8).astype(int).tolist()), 0.3)

@@ -49,8 +49,8 @@ def fax(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     lines = max(64, round(height / rng.uniform(1.2, 2.2)))
     small = cv2.resize(grey, (width, lines), interpolation=cv2.INTER_AREA).astype(np.float32)
     soft = cv2.GaussianBlur(small, (0, 0), 15)
-    small = small - soft + rng.normal(0, rng.uniform(2, 9), small.shape).astype(np.float32)
-    black = small < -rng.uniform(14, 45)
+    grain = rng.normal(0, rng.uniform(2, 9), (lines, width))
+    black = small - soft + grain < -rng.uniform(14, 45)
     for _ in range(int(rng.integers(0, 6))):
         line = int(rng.integers(lines))
         black[line : line + int(rng.integers(1, 3))] = rng.random() < 0.25
