@@ -46,7 +46,10 @@ class Sheet:
         """Rows and columns of a box (mm) on the paper, and the millimetres of their pixels."""
         width, height = self.size_mm
         left, top, right, bottom = np.clip(box, 0, (width, height, width, height)) * self.px_per_mm
-        rows, columns = slice(int(top), int(np.ceil(bottom))), slice(int(left), int(np.ceil(right)))
+        # the height in millimetres may come back a hair above the whole number of pixels
+        most = self.image.shape
+        rows = slice(int(top), min(int(np.ceil(bottom)), most[0]))
+        columns = slice(int(left), min(int(np.ceil(right)), most[1]))
         y = (np.arange(rows.start, rows.stop, dtype=np.float32) + 0.5) / np.float32(self.px_per_mm)
         x = (np.arange(columns.start, columns.stop, dtype=np.float32) + 0.5) / np.float32(self.px_per_mm)
         return rows, columns, y[:, None], x[None]

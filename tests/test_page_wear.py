@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing.layouts import LAYOUTS
-from processing.page_ageing import AGEING_SHARES, age
+from processing.page_ageing import AGEING_SHARES, Sheet, age
 from processing.page_handling import PHOTO_SHARES, fax, handle
 from processing.page_targets import trace_mm
 from processing.page_warp import flat_warp
@@ -85,3 +85,11 @@ def test_the_map_of_any_worn_page_is_exact_along_every_strip(seed, layout, condi
     for strip in page.strips:
         places = np.stack(trace_mm(page, strip), 1)[::50]
         assert np.abs(page.to_paper(page.to_image(places)) - places).max() < 0.05
+
+
+@given(st.integers(40, 900), st.integers(40, 900), st.floats(1.5, 12.0))
+def test_a_window_over_the_whole_paper_has_the_pictures_size_at_any_scale(height, width, px_per_mm):
+    sheet = Sheet(np.zeros((height, width, 3), np.uint8), px_per_mm, (0.0, 0.0, 1.0, 1.0))
+    rows, columns, y, x = sheet.window((-50.0, -50.0, 5000.0, 5000.0))
+    assert (rows.stop - rows.start, columns.stop - columns.start) == (height, width)
+    assert (y.shape, x.shape) == ((height, 1), (1, width))
