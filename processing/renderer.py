@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 
 from .layouts import Layout
+from .leads import LEADS
+from .page_ageing import age
 from .page_drawing import PrintedScale, Strip, draw_page
+from .page_handling import FAX_SHARE, fax, handle
 from .page_style import PageStyle, sample_style
 from .page_warp import Warp, flat_warp, sample_warp
 from .page_wear import table, wear_photo, wear_scan
@@ -118,6 +121,8 @@ def render(
         pixels_per_mm=pixels_per_mm,
         duration_s=recording.duration_s,
     )
+    # a stream of its own: what came later changes neither places nor warps of a seed
+    more = np.random.default_rng([seed, 1])
     flat, strips, scales = draw_page(style, recording, rng)
     if condition == "clean":
         return Page(flat, strips, style, flat_warp(style.page_mm, style.pixels_per_mm), recording, condition, scales)
@@ -129,15 +134,48 @@ def render(
         turn_deg=_turn(rng, condition) if turn_deg is None else turn_deg,
         pixels_per_mm=style.pixels_per_mm * float(rng.uniform(0.75, 1.1)),
     )
+    keep_mm = _traces_box(strips, recording, style.gain)
+    flat, gone = age(more, flat, style.pixels_per_mm, keep_mm)
     source = warp.pixel_map(style.pixels_per_mm)
     backdrop = (
         table(rng, warp.size)
         if condition == "photo"
         else np.full((*warp.size, 3), 255 if rng.random() < 0.7 else 40, np.uint8)
     )
-    image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
-    wear = wear_photo if condition == "photo" else wear_scan
-    return Page(wear(rng, image, warp, style.pixels_per_mm), strips, style, warp, recording, condition, scales)
+    image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop.copy(), borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
+    if gone is not None:
+        holes = cv2.remap(gone, source, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
+        image = _through(image, backdrop, holes)
+    if condition == "photo":
+        image = handle(more, image, warp, source, style.page_mm, _rectangle(keep_mm))
+        image = wear_photo(rng, image, warp, style.pixels_per_mm)
+    else:
+        image = wear_scan(rng, image, warp, style.pixels_per_mm)
+        image = fax(more, image) if more.random() < FAX_SHARE else image
+    return Page(image, strips, style, warp, recording, condition, scales)
+
+
+def _through(image: np.ndarray, backdrop: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """The picture with the backdrop where the paper is gone, a little darker along the edges."""
+    rows, columns = np.nonzero(holes)
+    share = holes[rows, columns, None] / np.float32(255.0)
+    behind = backdrop[rows, columns] * np.float32(0.85)
+    image[rows, columns] = (image[rows, columns] * (1 - share) + behind * share).astype(np.uint8)
+    return image
+
+
+def _traces_box(strips: list[Strip], recording: Recording, gain: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom (mm) of all strips with the waves that the recording draws."""
+    tall = np.nan_to_num(recording.signal)
+    tops = [s.baseline_mm - max(5.0, gain * float(tall[LEADS.index(s.lead)].max())) for s in strips]
+    bottoms = [s.baseline_mm + max(5.0, -gain * float(tall[LEADS.index(s.lead)].min())) for s in strips]
+    rights = [s.x_mm + s.width_mm for s in strips]
+    return min(s.x_mm for s in strips) - 1, min(tops) - 1, max(rights) + 1, max(bottoms) + 1
+
+
+def _rectangle(box: tuple[float, float, float, float]) -> np.ndarray:
+    left, top, right, bottom = box
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 
 
 def _corners(strips: list[Strip]) -> np.ndarray:
