@@ -160,14 +160,14 @@ class ECGScanImageReader(nn.Module):
         flat = squared(geometry, strips)
         geometry, strips = standard_width(*(flat or (geometry, strips)))
         traced = self.trace(small, geometry, strips, 10.0, in_mm=False)
-        strips = traced.strips
-        if flat:
-            geometry, strips = turned(geometry, strips, lean(traced.strips, traced.columns))
-        geometry, strips = standard_width(geometry, strips)
-        gridded = settle_on_grid(small, geometry, strips) if flat else None
+        if flat is None:
+            return *standard_width(geometry, traced.strips), False
+        leaning = lean(traced.strips, traced.columns)
+        geometry, strips = standard_width(*turned(geometry, traced.strips, leaning))
+        gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
             return *gridded, True
-        pulse = measure_pulses(small, geometry, strips) if flat else None
+        pulse = measure_pulses(small, geometry, strips)
         return (*scaled(geometry, strips, pulse_ratio(pulse)), False) if pulse else (geometry, strips, False)
 
     def _maps(self, net: PageLocator, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -103,14 +103,12 @@ def turned(geometry: PageGeometry, strips: list[FoundStrip], angle: float) -> tu
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     other = replace(geometry, paper=(geometry.paper - middle) @ turn + middle)
     carried = _carried(strips, geometry, other)
-    ends: dict[tuple[int, bool], list[tuple[float, float]]] = {}
+    together = []
     for strip in carried:
-        ends.setdefault((strip.column, strip.is_rhythm), []).append((strip.start_mm, strip.end_mm))
-    together = {column: np.median(places, axis=0) for column, places in ends.items()}
-    return other, [
-        replace(strip, start_mm=float(start), end_mm=float(end))
-        for strip, (start, end) in ((strip, together[strip.column, strip.is_rhythm]) for strip in carried)
-    ]
+        column = [(s.start_mm, s.end_mm) for s in carried if (s.column, s.is_rhythm) == (strip.column, strip.is_rhythm)]
+        start, end = np.median(column, axis=0)
+        together.append(replace(strip, start_mm=float(start), end_mm=float(end)))
+    return other, together
 
 
 def _similar(paper: np.ndarray, among: np.ndarray) -> np.ndarray:
