@@ -4,20 +4,7 @@ import torch
 from torch import nn
 
 from .blocks_ecgscan import UNet
-
-# Channels of the dense output, stride 4 of the network's picture.
-LOCATE_CHANNELS: dict[str, slice] = {
-    "phase": slice(0, 4),  # sin and cos of the 5 mm grid along x, then along y
-    "jacobian": slice(4, 8),  # paper millimetres per picture pixel: dx/dpx, dx/dpy, dy/dpx, dy/dpy
-    "paper": slice(8, 9),  # logit: paper, not table
-    "baseline": slice(9, 10),  # logit: baseline of a row
-    "start": slice(10, 11),  # logit: first moment of a strip
-    "end": slice(11, 12),  # logit: last moment of a strip
-    "lead": slice(12, 25),  # logits: none, then the twelve leads
-}
-JACOBIAN_SCALE = 2.5  # the network predicts millimetres per pixel times this: about 1 on a full page
-SPEEDS: tuple[float, ...] = (25.0, 50.0)
-GAINS: tuple[float, ...] = (10.0, 5.0, 20.0)
+from .terms_ecgscan import GAINS, LOCATE_CHANNELS, SPEEDS
 
 
 class PageLocator(nn.Module):

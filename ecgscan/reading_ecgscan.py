@@ -2,22 +2,16 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import nn
 
 from .blocks_ecgscan import ConvNorm, UNet
-from .locating_ecgscan import GAINS, SPEEDS
+from .terms_ecgscan import COLUMNS_PER_PX, GAINS, SPEEDS, TILE_CHANNELS, TILE_HEIGHT, TILE_PX_PER_MM_Y
 
-# A tile is a stretch of one row, rectified to millimetres.
-TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
-TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 6.0, 4.5
 HEIGHT_BINS = TILE_HEIGHT // 2
 BIN_MM = 2.0 / TILE_PX_PER_MM_Y
-COLUMNS_PER_PX = 2  # heights are read finer than the tile's pixels: a QRS stroke is one millimetre wide
 # Ours: what a trace pays per bin that it moves between two columns, in three ways between which the net chooses.
 COSTS_PER_BIN: tuple[float, ...] = (0.03, 0.1, 0.4)
-TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
 
 
 @dataclass
@@ -78,11 +72,6 @@ class StripReading:
             heights = bin_heights_mm(self.logits.device)
             mean = share @ heights
             return mean, (share @ heights.square() - mean.square()).clamp_min(0).sqrt()
-
-
-def column_places() -> np.ndarray:
-    """(columns,) where the columns of a tile stand, in its pixels."""
-    return (np.arange(TILE_WIDTH * COLUMNS_PER_PX) + 0.5) / COLUMNS_PER_PX - 0.5
 
 
 def bin_heights_mm(device: torch.device | str = "cpu") -> torch.Tensor:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .naming_ecgscan import PrintedNames
+from .printed_names_ecgscan import PrintedNames
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import FoundLayout, FoundStrip
 

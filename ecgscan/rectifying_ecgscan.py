@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .reading_ecgscan import (
+from .strips_ecgscan import FoundStrip
+from .terms_ecgscan import (
     COLUMNS_PER_PX,
     TILE_HEIGHT,
     TILE_PX_PER_MM_X,
@@ -14,11 +15,13 @@ from .reading_ecgscan import (
     TILE_WIDTH,
     column_places,
 )
-from .strips_ecgscan import FoundStrip
 
 _NODE = 16
 MARGIN_MM = 6.0  # a strip is read this far beyond its ends
 _SPARE_MM = 3.0  # of both margins together, rather than a second tile
+_NEIGHBOURS_MM = 35.0  # rows farther away are not marked in a tile
+_STROKE_MM = 0.2  # half the width at which the traces of other rows are drawn into a tile
+DOUBT_MM = 0.5  # spread above which a column's height is not told to other rows
 
 
 @dataclass
@@ -71,8 +74,17 @@ def plan_tiles(strips: list[FoundStrip], y_scales: list[float]) -> list[TileJob]
     return jobs
 
 
-def cut_tile(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], job: TileJob) -> np.ndarray:
-    """(256, 448, 5) float32 tile: normalised colours, marker of the own baseline, markers of the other rows."""
+def cut_tile(
+    image: np.ndarray,
+    geometry: PageGeometry,
+    strips: list[FoundStrip],
+    job: TileJob,
+    seen: list[StripColumns] | None = None,
+) -> np.ndarray:
+    """(256, 448, 5) float32 tile: normalised colours, marker of the own baseline, markers of the other rows.
+
+    `seen` holds what a first look read of each strip: -1 in the last channel, along the traces of the other rows.
+    """
     strip = strips[job.strip]
     rows, columns = TILE_HEIGHT // _NODE + 1, TILE_WIDTH // _NODE + 1
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float64) * _NODE
@@ -91,9 +103,29 @@ def cut_tile(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
     rows_mm = (np.arange(TILE_HEIGHT) - TILE_HEIGHT / 2) / job.px_per_mm[1]
     tile[..., 3] = np.exp(-0.5 * rows_mm**2)[:, None] * ((x_mm >= strip.start_mm) & (x_mm <= strip.end_mm))
     for baseline in {other.baseline_mm for other in strips if other.row != strip.row}:
-        if abs(baseline - strip.baseline_mm) < 35:
+        if abs(baseline - strip.baseline_mm) < _NEIGHBOURS_MM:
             tile[..., 4] += np.exp(-0.5 * (rows_mm - (baseline - strip.baseline_mm)) ** 2)[:, None]
+    if seen is not None:
+        places = job.start_mm + column_places() / job.px_per_mm[0]
+        for other, columns in zip(strips, seen, strict=True):
+            if other.row != strip.row:
+                line = _told(columns, places) + strip.baseline_mm - other.baseline_mm
+                tile[..., 4][_stroke(line, rows_mm)] = -1.0
     return tile
+
+
+def _told(columns: StripColumns, x_mm: np.ndarray) -> np.ndarray:
+    """Heights (mm above the baseline) at places on paper; NaN where there is no trace or doubt about it."""
+    sure = (columns.presence > 0.5) & (columns.spread_mm < DOUBT_MM)
+    height = np.where(sure, columns.height_mm, np.nan)
+    return np.interp(x_mm, columns.x_mm, height, left=np.nan, right=np.nan)
+
+
+def _stroke(line: np.ndarray, rows_mm: np.ndarray) -> np.ndarray:
+    """(rows, columns) bool where a line of two heights (mm, up) per column passes; `rows_mm` of the rows, down."""
+    left, right, after = line[0::2], line[1::2], np.append(line[2::2], np.nan)
+    low, high = np.fmin(np.fmin(left, right), after), np.fmax(np.fmax(left, right), after)
+    return (-rows_mm[:, None] > low - _STROKE_MM) & (-rows_mm[:, None] < high + _STROKE_MM)
 
 
 def _normalise(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
+from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
 
 WHOLE = (384, 384)
 CLOSE_UP = (576, 768)

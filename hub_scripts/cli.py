@@ -197,6 +197,17 @@ def finetune(
     )
 
 
+@app.command()
+def export(
+    out: Annotated[Path, typer.Option(help="Folder for the graphs, their settings and the code that reads with them.")],
+    model: Model = None,
+) -> None:
+    """Write the networks as ONNX graphs, with a script that reads pages without torch."""
+    from .export import export_command
+
+    raise typer.Exit(export_command(out, model))
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is one line and exit code 2."""
     try:

@@ -9,6 +9,7 @@ from scipy.ndimage import maximum_filter1d, minimum_filter1d
 from torch import Tensor
 
 from processing.not_ecg import draw_not_ecg
+from processing.other_traces import trace_mm
 from processing.page_targets import (
     GAIN_CLASSES,
     SPEED_CLASSES,
@@ -18,7 +19,6 @@ from processing.page_targets import (
     name_patch,
     picture_of,
     reading_tile,
-    trace_mm,
 )
 from processing.records import Recording, resample
 from processing.renderer import Page, render

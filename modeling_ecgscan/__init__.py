@@ -16,7 +16,7 @@ _HOMES = {
     "ECGScanForZeroShotImageClassification": "modeling_ecgscan",
     "ECGScanModel": "modeling_ecgscan",
     "ECGScanOutput": "outputs_ecgscan",
-    "ECGReading": "image_ecgscan",
+    "ECGReading": "readings_ecgscan",
 }
 
 __all__ = list(_HOMES)

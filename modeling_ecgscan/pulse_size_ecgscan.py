@@ -6,9 +6,9 @@ from itertools import product
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .locating_ecgscan import GAINS, SPEEDS
 from .rasters_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
 from .strips_ecgscan import FoundStrip
+from .terms_ecgscan import GAINS, SPEEDS
 
 _REACH_MM = 30.0  # a pulse stands this near the ends of the rows
 _LEAST_MM, _MOST_MM = (4.0, 2.0), (34.0, 20.0)  # height and width of what may be a pulse, on a page of unknown scale

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .locating_ecgscan import GAINS, SPEEDS
-from .naming_ecgscan import PrintedNames
+from .printed_names_ecgscan import PrintedNames
 from .rasters_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
 from .strips_ecgscan import FoundStrip
+from .terms_ecgscan import GAINS, SPEEDS
 
 _REACH_MM = 26.0  # a pulse stands this near the ends of the rows
 # 0.2 s as a rule, and how much (log odds) a width speaks for 50 against 25 mm/s

@@ -3,9 +3,9 @@
 import torch
 from torch.nn import functional
 
-from .locating_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS
 from .losses_ecgscan import shared_count
-from .reading_ecgscan import BIN_MM, StripReading, bin_heights_mm
+from .reading_ecgscan import StripReading, bin_heights_mm
+from .terms_ecgscan import BIN_MM, JACOBIAN_SCALE, LOCATE_CHANNELS
 
 _NAME_WEIGHT = 8.0  # ours: of a cell that holds a name, beside the hundred that hold none
 

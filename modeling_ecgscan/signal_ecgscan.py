@@ -29,6 +29,14 @@ class ECGScanResidualBlock(nn.Module):
         return hidden + self.conv2(F.relu(self.norm2(inner)))
 
 
+def _known_median(values: Tensor, known: Tensor) -> Tensor:
+    """Lower median of the known values along the last axis, which is kept; 0 where none is known."""
+    count = known.sum(-1, keepdim=True)
+    ordered = torch.where(known, values, torch.inf).sort(-1).values
+    median = ordered.gather(-1, (count - 1).clamp(min=0) // 2)
+    return torch.where(count > 0, median, 0.0)
+
+
 class ECGScanSignalModel(nn.Module):
     """Signal encoder and lead-reconstruction head.
 
@@ -74,7 +82,7 @@ class ECGScanSignalModel(nn.Module):
         sums = (values.view_as(parts) * parts).sum(-1)
         total = parts.sum(-1)
         coarse = sums / total.clamp(min=1e-6)
-        level = torch.where(total > 0, coarse, torch.nan).nanmedian(-1, keepdim=True).values.nan_to_num()
+        level = _known_median(coarse, total > 0)
         present = total / self.config.reduction
         # Drifts and spikes of 10 mV and more occur; beyond a few millivolts only their presence matters.
         bounded = 4.0 * torch.tanh((coarse - level) / 4.0)
@@ -108,7 +116,12 @@ class ECGScanSignalModel(nn.Module):
         return self._pooled(tokens, weight), scales
 
     def _pooled(self, tokens: Tensor, weight: Tensor) -> Tensor:
-        seen = F.adaptive_max_pool1d(weight.amax(1, keepdim=True), tokens.shape[1]).transpose(1, 2) > 0  # (B, steps, 1)
+        samples, steps = weight.shape[2], tokens.shape[1]
+        step = torch.arange(steps, device=weight.device)
+        # how many samples are known before each; pooling over windows of unequal length is in no exchange format
+        known = F.pad((weight.amax(1) > 0).cumsum(1), (1, 0))
+        first, last = step * samples // steps, -(-(step + 1) * samples // steps)
+        seen = (known[:, last] > known[:, first]).unsqueeze(2)  # (B, steps, 1)
         seen = seen | ~seen.any(1, keepdim=True)
         mean = (tokens * seen).sum(1) / seen.sum(1)
         peak = tokens.masked_fill(~seen, -1e4).amax(1)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 
 from .leads import LEADS
-from .page_drawing import PrintedScale, Strip
+from .other_traces import first_look, stroke, trace_in_tile
+from .page_drawing import PrintedScale
 from .renderer import Page
 
 LOCATE_STRIDE = 4
@@ -16,6 +17,7 @@ NAME_PATCH, NAME_PX_PER_MM, NAME_STRIDE = 160, 5, 8
 SCALE_SHARE = 0.35  # ours: of the pieces of a page around a speed or a gain in words
 TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
 TILE_COLUMNS = 2  # per pixel
+SECOND_LOOKS = 0.5  # ours: share of the tiles that show the traces of the other rows
 _NODE = 16
 # ours: around the ends of a strip, where its presence counts for more, as the page's time axis hangs on them
 _END_MM, _END_WEIGHT = 0.6, 16.0
@@ -148,7 +150,8 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     """A jittered tile of one strip.
 
     Returns:
-        tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others.
+        tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others; in a
+            second look -1 along the traces of the other rows.
         height: (896,) float32 millimetres above the tile's middle row, of two columns per pixel; along the tile's edge
             where the trace leaves it.
         presence: (896,) float32 share of the column on which the strip is printed.
@@ -186,7 +189,10 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
             tile[..., 4] += np.exp(-0.5 * ((rows_mm - offset) / 1.0) ** 2)[:, None]
     places = (np.arange(TILE_COLUMNS * TILE_SHAPE[1]) + 0.5) / TILE_COLUMNS - 0.5
     x_mm = origin[0] + places / px_per_mm[0]
-    truth = _trace_truth(page, index, x_mm, origin, turn, px_per_mm)
+    truth = trace_in_tile(page, index, x_mm, origin, turn)
+    if rng.random() < SECOND_LOOKS:
+        for line in first_look(page, index, x_mm, origin, turn, rng):
+            tile[..., 4][stroke(line, rows_mm)] = -1.0
     known = np.isfinite(truth)
     reach = (TILE_SHAPE[0] / 2 - 2) / px_per_mm[1]
     middle = np.repeat(outside[TILE_SHAPE[0] // 2 - 24 : TILE_SHAPE[0] // 2 + 24].mean(0) > 0.5, TILE_COLUMNS)
@@ -225,27 +231,6 @@ def normalise_tile(crop: np.ndarray, outside: np.ndarray) -> np.ndarray:
     scaled = np.clip(crop * (2.0 / np.maximum(paper, 20.0)).astype(np.float32) - 2.0, -2.0, 1.0)
     scaled[outside] = 0.0
     return scaled.astype(np.float32)
-
-
-def trace_mm(page: Page, strip: Strip) -> tuple[np.ndarray, np.ndarray]:
-    """Paper millimetres, right and down, of every sample of a strip's trace."""
-    recording = page.recording
-    rate = recording.sampling_rate
-    first, last = round(strip.start_s * rate), min(round(strip.end_s * rate) + 1, recording.signal.shape[1])
-    values = recording.signal[LEADS.index(strip.lead), first:last]
-    return strip.x_of(np.arange(first, last) / rate), strip.baseline_mm - values * page.gain
-
-
-def _trace_truth(
-    page: Page, index: int, x_mm: np.ndarray, origin: np.ndarray, turn: float, px_per_mm: tuple[float, float]
-) -> np.ndarray:
-    """Height of the trace above the tile's middle (mm) at every column."""
-    x, y = trace_mm(page, page.strips[index])
-    up = origin[1] - y
-    # the tile is turned by a small angle about its origin
-    x_tile = x - turn * up
-    up_tile = up + turn * (x - origin[0])
-    return np.interp(x_mm, x_tile, up_tile, left=np.nan, right=np.nan)
 
 
 def name_patch(page: Page, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 from modeling_ecgscan.flattening_ecgscan import flat_page
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
 from modeling_ecgscan.levelling_ecgscan import level
-from modeling_ecgscan.naming_ecgscan import PrintedNames, in_words
+from modeling_ecgscan.printed_names_ecgscan import PrintedNames, in_words
 from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, contradictions, find_pulse, settle_gain, settle_speed
 from modeling_ecgscan.refining_ecgscan import refine_geometry
 from modeling_ecgscan.settling_ecgscan import settle_on_grid

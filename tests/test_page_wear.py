@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing.layouts import LAYOUTS
+from processing.other_traces import trace_mm
 from processing.page_ageing import AGEING_SHARES, Sheet, age
 from processing.page_handling import PHOTO_SHARES, fax, handle
-from processing.page_targets import trace_mm
 from processing.page_warp import flat_warp
 from processing.renderer import render
 from processing.simulator import simulate

@@ -9,24 +9,28 @@ import pytest
 import torch
 
 from hub_scripts.training_pages import crowding
-from modeling_ecgscan.locating_ecgscan import GAINS, JACOBIAN_SCALE, LOCATE_CHANNELS, SPEEDS
-from modeling_ecgscan.naming_ecgscan import NAME_CLASSES, NAME_STRIDE, PrintedNames
+from modeling_ecgscan.printed_names_ecgscan import PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
-from modeling_ecgscan.reading_ecgscan import (
-    BIN_MM,
-    COLUMNS_PER_PX,
-    COSTS_PER_BIN,
-    HEIGHT_BINS,
-    TILE_HEIGHT,
-    TILE_PX_PER_MM_X,
-    TILE_PX_PER_MM_Y,
-    StripReading,
-    bin_heights_mm,
-)
+from modeling_ecgscan.reading_ecgscan import StripReading, bin_heights_mm
 from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, reading_loss, soft_heights
 from modeling_ecgscan.rectifying_ecgscan import TileJob, join_tiles, plan_tiles
 from modeling_ecgscan.strips_ecgscan import LEADS as MODEL_LEADS
 from modeling_ecgscan.strips_ecgscan import FoundStrip, RowEvidence, decode_layout
+from modeling_ecgscan.terms_ecgscan import (
+    BIN_MM,
+    COLUMNS_PER_PX,
+    COSTS_PER_BIN,
+    GAINS,
+    HEIGHT_BINS,
+    JACOBIAN_SCALE,
+    LOCATE_CHANNELS,
+    NAME_CLASSES,
+    NAME_STRIDE,
+    SPEEDS,
+    TILE_HEIGHT,
+    TILE_PX_PER_MM_X,
+    TILE_PX_PER_MM_Y,
+)
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, close_up_view, turned_view
 from processing import page_targets
 from processing.renderer import Page, render
@@ -184,11 +188,11 @@ def test_four_quarter_turns_of_a_view_change_only_its_scale():
 
 
 def test_training_tiles_and_reading_tiles_have_the_same_scale():
-    from modeling_ecgscan import reading_ecgscan as reading
+    from modeling_ecgscan import terms_ecgscan as terms
 
-    assert page_targets.TILE_SHAPE == (reading.TILE_HEIGHT, reading.TILE_WIDTH)
-    assert page_targets.TILE_PX_PER_MM == (reading.TILE_PX_PER_MM_X, reading.TILE_PX_PER_MM_Y)
-    assert page_targets.TILE_COLUMNS == reading.COLUMNS_PER_PX
+    assert page_targets.TILE_SHAPE == (terms.TILE_HEIGHT, terms.TILE_WIDTH)
+    assert page_targets.TILE_PX_PER_MM == (terms.TILE_PX_PER_MM_X, terms.TILE_PX_PER_MM_Y)
+    assert page_targets.TILE_COLUMNS == terms.COLUMNS_PER_PX
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -172,3 +172,12 @@ def test_the_checkpoint_carries_the_code_of_this_repository(repository, checkpoi
         source = next(path for path in sources if path.exists())
         same = copy.read_text(encoding="utf-8") == source.read_text(encoding="utf-8")
         assert same, f"{copy.name} differs from {source.parent.name}: save the checkpoint again"
+
+
+def test_what_lies_between_the_networks_of_reading_needs_no_torch():
+    code = (
+        "import sys; sys.modules.update(torch=None, transformers=None)\n"
+        "from modeling_ecgscan.page_reading_ecgscan import PageReading"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
