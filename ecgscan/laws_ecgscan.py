@@ -1,4 +1,5 @@
-"""What the lead laws (Einthoven, Goldberger) tell about a page: how well limb leads agree, and which six it shows."""
+"""What the lead laws (Einthoven, Goldberger) tell about a page: how well limb leads agree, where one of them was misread
+beside the others, and which six it shows."""
 
 from dataclasses import replace
 
@@ -6,6 +7,7 @@ import numpy as np
 
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, FoundLayout, FoundStrip
+from .terms_ecgscan import LIMB_FROM_I_II
 
 _LEAST_MOMENTS = 250  # samples or columns at which a law must be checked
 # share of the laws' terms that stays over: at most 0.15 for limb leads and at least 0.54 for chest leads on 29 rendered
@@ -13,6 +15,9 @@ _LEAST_MOMENTS = 250  # samples or columns at which a law must be checked
 _LIMB, _CHEST = 0.25, 0.45
 _NAMED = 1.0  # log odds, per strip, from which printed names are believed though no law holds
 _STEP_MM = 0.2
+# ours: how far (mV) a lead may be off the others and still count half; how often weights and offsets are set anew; what
+# a sample counts at least
+_OFF_MV, _ROUNDS, _LEAST_WEIGHT = 0.05, 3, 1e-3
 
 
 def law_terms(limb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -47,6 +52,48 @@ def law_residual_uv(signal: np.ndarray) -> float | None:
     return float(1000 * np.mean(found)) if found else None
 
 
+def agreed(signal: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """The leads, limb leads as the lead laws have them where three or more are printed at the same moment.
+
+    Each moment's I and II are those that the leads read there come nearest to: weighted by confidence, and the less
+    the farther a lead is off what the others say (Cauchy weights). Offsets between baselines stay as they were read,
+    and so do stretches on which the laws do not hold, as under wrong names.
+
+    Args:
+        signal: (12, samples) mV, NaN where nothing was read.
+        confidence: (12, samples), 0 to 1.
+    """
+    limb = signal[:6].astype(np.float64)
+    present = np.isfinite(limb)
+    result = signal.copy()
+    for group in np.unique(present, axis=1).T:
+        moments = (present == group[:, None]).all(0)
+        if group.sum() < 3 or moments.sum() < _LEAST_MOMENTS:
+            continue
+        part = limb[:, moments]
+        middle = np.median(part, axis=1, keepdims=True)
+        if _share(part - middle) < _LIMB:
+            weight = np.maximum(confidence[:6][group][:, moments], _LEAST_WEIGHT)
+            result[np.ix_(np.flatnonzero(group), np.flatnonzero(moments))] = _nearest_lawful(
+                part[group], weight, np.array(LIMB_FROM_I_II)[group]
+            )
+    return result
+
+
+def _nearest_lawful(limb: np.ndarray, weight: np.ndarray, laws: np.ndarray) -> np.ndarray:
+    """Leads (leads, samples) that follow from an I and a II by laws (leads, 2), but for an offset of each."""
+    offset = np.median(limb, axis=1, keepdims=True)
+    trusted = weight
+    for _ in range(_ROUNDS):
+        normal = np.einsum("lt,lj,lk->tjk", trusted, laws, laws) + 1e-9 * np.eye(2)
+        side = np.einsum("lt,lj->tj", trusted * (limb - offset), laws)
+        lawful = laws @ np.linalg.solve(normal, side[..., None])[..., 0].T
+        left = limb - offset - lawful
+        trusted = weight / (1.0 + (left / _OFF_MV) ** 2)
+        offset = offset + np.median(left, axis=1, keepdims=True)
+    return lawful + offset
+
+
 def name_six_rows(
     strips: list[FoundStrip], columns: list[StripColumns], layout: FoundLayout
 ) -> tuple[list[FoundStrip], FoundLayout]:
@@ -76,5 +123,11 @@ def _share_left(strips: list[FoundStrip], columns: list[StripColumns]) -> float 
         return None
     rows = sorted(zip(strips, columns, strict=True), key=lambda pair: pair[0].row)
     heights = np.stack([np.interp(x, trace.x_mm, trace.height_mm) for _, trace in rows])
-    residuals, sizes = law_terms(heights - np.median(heights, axis=1, keepdims=True))
-    return float(np.abs(residuals).sum() / max(sizes.sum(), 1e-6))
+    return _share(heights - np.median(heights, axis=1, keepdims=True))
+
+
+def _share(limb: np.ndarray) -> float:
+    """Share of the laws' terms that is left of (6, samples) limb leads without offsets; NaN where one is not there."""
+    residuals, sizes = law_terms(limb)
+    known = np.isfinite(residuals)
+    return float(np.abs(residuals[known]).sum() / max(sizes[known].sum(), 1e-6))

@@ -12,7 +12,7 @@ from .geometry_ecgscan import PageGeometry, fit_geometry
 from .laws_ecgscan import name_six_rows
 from .printed_names_ecgscan import PrintedNames, in_words
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
-from .pulses_ecgscan import contradictions, find_pulse, settle_gain, settle_speed
+from .pulses_ecgscan import contradictions, find_pulse, measured_pulse, settle_gain, settle_speed
 from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import DOUBT_MM, StripColumns, cut_tile, join_tiles, plan_tiles
@@ -141,12 +141,13 @@ class PageReading(ABC):
             return nothing_read(located, 0.0)
         small, geometry = _at_reading_scale(image, located.geometry)
         geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
-        pulse = find_pulse(small, geometry, strips)
+        pulses = measure_pulses(small, geometry, strips)
+        pulse = measured_pulse(pulses) or find_pulse(small, geometry, strips)
         traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
         named, layout = name_six_rows(traced.strips, traced.columns, located.layout)
-        strips, columns_read = rest_on_pulses(named, traced.columns, measure_pulses(small, geometry, strips), gain[0])
+        strips, columns_read = rest_on_pulses(named, traced.columns, pulses, gain[0])
         reading = report(
             replace(
                 located, layout=layout, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded

@@ -6,12 +6,7 @@ import torch
 from torch import nn
 
 from .blocks_ecgscan import ConvNorm, UNet
-from .terms_ecgscan import COLUMNS_PER_PX, GAINS, SPEEDS, TILE_CHANNELS, TILE_HEIGHT, TILE_PX_PER_MM_Y
-
-HEIGHT_BINS = TILE_HEIGHT // 2
-BIN_MM = 2.0 / TILE_PX_PER_MM_Y
-# Ours: what a trace pays per bin that it moves between two columns, in three ways between which the net chooses.
-COSTS_PER_BIN: tuple[float, ...] = (0.03, 0.1, 0.4)
+from .terms_ecgscan import BIN_MM, COLUMNS_PER_PX, COSTS_PER_BIN, GAINS, HEIGHT_BINS, SPEEDS, TILE_CHANNELS
 
 
 @dataclass

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .edges_ecgscan import soft_edge
-from .laws_ecgscan import law_residual_uv
+from .laws_ecgscan import agreed, law_residual_uv
 from .readings_ecgscan import ECGReading, Located
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
@@ -266,7 +266,7 @@ def report(
     return ECGReading(
         status="partial" if missing else "read",
         reason=f"the page shows {12 - len(missing)} of 12 leads; missing: {', '.join(missing)}" if missing else None,
-        signal=signal,
+        signal=agreed(signal, confidence),
         confidence=confidence,
         layout={"name": located.layout.name, "rows": rows},
         quality=quality,

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from .configuration_ecgscan import ECGScanSignalConfig
 from .layers_ecgscan import ECGScanLayer
+from .terms_ecgscan import LIMB_FROM_I_II
 
-# The six limb leads from I and II, by Einthoven and Goldberger.
-LIMB_FROM_I_II = ((1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.5, -0.5), (1.0, -0.5), (-0.5, 1.0))
 _FREE_LEADS = 8  # I, II, V1..V6
 _PRIOR = 0.001  # weight of the prediction against a sample read with full confidence
 
@@ -192,4 +191,4 @@ def _fused(predicted: Tensor, values: Tensor, weight: Tensor) -> Tensor:
     return predicted + (values - predicted) * weight / (weight + _PRIOR)
 
 
-__all__ = ["LIMB_FROM_I_II", "ECGScanSignalModel"]
+__all__ = ["ECGScanSignalModel"]

@@ -24,8 +24,14 @@ TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
 TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 6.0, 4.5
 TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
 COLUMNS_PER_PX = 2  # heights are read finer than the tile's pixels: a QRS stroke is one millimetre wide
+HEIGHT_BINS = TILE_HEIGHT // 2
+BIN_MM = 2.0 / TILE_PX_PER_MM_Y
+# Ours: what a trace pays per bin that it moves between two columns, in three ways between which the net chooses.
+COSTS_PER_BIN: tuple[float, ...] = (0.03, 0.1, 0.4)
 
 
 def column_places() -> np.ndarray:
     """(columns,) where the columns of a tile stand, in its pixels."""
     return (np.arange(TILE_WIDTH * COLUMNS_PER_PX) + 0.5) / COLUMNS_PER_PX - 0.5
+# I, II, III, aVR, aVL and aVF of I and II (Einthoven, Goldberger)
+LIMB_FROM_I_II = ((1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.5, -0.5), (1.0, -0.5), (-0.5, 1.0))

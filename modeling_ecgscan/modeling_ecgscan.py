@@ -26,7 +26,8 @@ from .losses_ecgscan import (
 )
 from .outputs_ecgscan import ECGScanClassifierOutput, ECGScanOutput, ECGScanZeroShotOutput
 from .readings_ecgscan import ECGReading
-from .signal_ecgscan import LIMB_FROM_I_II, ECGScanSignalModel
+from .signal_ecgscan import ECGScanSignalModel
+from .terms_ecgscan import LIMB_FROM_I_II
 from .text_ecgscan import ECGScanTextModel, text_keys
 from .vit_ecgscan import ECGScanViTModel
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from .geometry_ecgscan import PageGeometry
 from .printed_names_ecgscan import PrintedNames
+from .pulse_size_ecgscan import PulseSize
 from .rasters_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
 from .strips_ecgscan import FoundStrip
 from .terms_ecgscan import GAINS, SPEEDS
@@ -24,6 +25,7 @@ _UNUSUAL_GAIN = 0.75  # probability from which a page without a pulse has anothe
 _WORDS_CLEAR = 0.5  # probability from which a warning says that other words are printed
 _WORDS_KNOW = 1.5  # ours: evidence of a speed or gain in words, times
 _INK = 0.25  # of full ink, beyond the grid's darkness
+_MEASURED_HEIGHT, _MEASURED_WIDTH = 0.04, 0.08  # by which (logarithm) a measured pulse may be off what is drawn
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ def find_pulse(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStri
                 if score > _CLEAR and (best is None or score > best.score):
                     best = CalibrationPulse(gain, fast, score)
     return best
+
+
+def measured_pulse(size: PulseSize | None) -> CalibrationPulse | None:
+    """What pulses measured on a page in true millimetres say; None where they have no height that is drawn."""
+    if size is None:
+        return None
+    gain = min(GAINS, key=lambda gain: abs(np.log(size.height_mm / gain)))
+    width = min(_WIDTHS_MM, key=lambda width: abs(np.log(size.width_mm / width)))
+    if abs(np.log(size.height_mm / gain)) > _MEASURED_HEIGHT:
+        return None
+    known = abs(np.log(size.width_mm / width)) < _MEASURED_WIDTH
+    return CalibrationPulse(gain, _WIDTHS_MM[width] if known else 0.0, 1.0)
 
 
 def settle_gain(

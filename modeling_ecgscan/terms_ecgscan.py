@@ -33,3 +33,5 @@ COSTS_PER_BIN: tuple[float, ...] = (0.03, 0.1, 0.4)
 def column_places() -> np.ndarray:
     """(columns,) where the columns of a tile stand, in its pixels."""
     return (np.arange(TILE_WIDTH * COLUMNS_PER_PX) + 0.5) / COLUMNS_PER_PX - 0.5
+# I, II, III, aVR, aVL and aVF of I and II (Einthoven, Goldberger)
+LIMB_FROM_I_II = ((1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.5, -0.5), (1.0, -0.5), (-0.5, 1.0))

@@ -9,6 +9,7 @@ import pytest
 
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize, measure_pulses, pulse_ratio
+from modeling_ecgscan.pulses_ecgscan import measured_pulse
 from modeling_ecgscan.settling_ecgscan import scaled, squared, standard_width, turned
 from modeling_ecgscan.strips_ecgscan import FoundStrip
 from tests.test_geometry import drawn_page
@@ -133,3 +134,16 @@ def test_rows_have_the_standard_length_from_a_column_to_the_next_also_where_thes
     ]
     _, scaled_strips = standard_width(geometry, strips)
     assert scaled_strips[1].start_mm - scaled_strips[0].start_mm == pytest.approx(125.0)
+
+
+@pytest.mark.parametrize(("height", "width", "gain"), [(4.997, 3.999, 5.0), (10.2, 5.1, 10.0), (19.6, 9.7, 20.0)])
+def test_a_measured_pulse_says_the_gain_that_its_height_is_near_to(height, width, gain):
+    pulse = measured_pulse(PulseSize(height, width))
+    assert pulse is not None
+    assert pulse.gain == gain
+    assert (pulse.fast > 0) == (width > 8.0)
+
+
+@pytest.mark.parametrize("size", [None, PulseSize(8.36, 4.05), PulseSize(13.0, 5.0)])
+def test_a_height_that_no_machine_draws_says_nothing_of_the_gain(size):
+    assert measured_pulse(size) is None
