@@ -84,9 +84,9 @@ def _examples(model: Any, batch: int) -> Iterator[_Example]:
     tiles = (torch.randn(batch, TILE_HEIGHT, TILE_WIDTH, TILE_CHANNELS, generator=seed), {0: size})
     outputs = ["logits", "presence", "movement", "speed", "gain"]
     yield "trace", _Graph(tower.reader, _trace), {"tiles": tiles}, outputs
-    shape = (batch, len(model.config.lead_names), model.config.signal_config.samples)
-    values = (torch.randn(*shape, generator=seed), {0: size})
-    weight = ((torch.rand(*shape, generator=seed) - 0.5).clamp_min(0), {0: size})
+    leads = (batch, len(model.config.lead_names), model.config.signal_config.samples)
+    values = (torch.randn(*leads, generator=seed), {0: size})
+    weight = ((torch.rand(*leads, generator=seed) - 0.5).clamp_min(0), {0: size})
     inputs = {"values": values, "weight": weight}
     yield "signal", _Graph(model, _signal), inputs, ["completed", "embedding", "findings_logits"]
     length = torch.export.Dim("length", min=2, max=model.config.text_config.max_position_embeddings)
@@ -121,6 +121,7 @@ def export_graphs(model: Any, out: Path) -> dict[str, float]:
                     dynamic_shapes=(tuple(axes for _, axes in inputs.values()),),
                     verbose=False,
                 )
+            assert program is not None
             program.save(str(out / f"{name}.onnx"))
             session = onnxruntime.InferenceSession(str(out / f"{name}.onnx"), providers=["CPUExecutionProvider"])
             other = [value for value, _ in others[name].values()]

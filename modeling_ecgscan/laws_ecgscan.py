@@ -1,5 +1,4 @@
-"""What the lead laws (Einthoven, Goldberger) tell about a page: how well limb leads agree, where one of them was misread
-beside the others, and which six it shows."""
+"""What the lead laws (Einthoven, Goldberger) tell of a page: how well its limb leads agree, and which six it shows."""
 
 from dataclasses import replace
 

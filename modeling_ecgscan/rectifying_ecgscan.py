@@ -107,9 +107,9 @@ def cut_tile(
             tile[..., 4] += np.exp(-0.5 * (rows_mm - (baseline - strip.baseline_mm)) ** 2)[:, None]
     if seen is not None:
         places = job.start_mm + column_places() / job.px_per_mm[0]
-        for other, columns in zip(strips, seen, strict=True):
+        for other, trace in zip(strips, seen, strict=True):
             if other.row != strip.row:
-                line = _told(columns, places) + strip.baseline_mm - other.baseline_mm
+                line = _told(trace, places) + strip.baseline_mm - other.baseline_mm
                 tile[..., 4][_stroke(line, rows_mm)] = -1.0
     return tile
 

@@ -15,6 +15,8 @@ LOCATE_CHANNELS: dict[str, slice] = {
 JACOBIAN_SCALE = 2.5  # the network predicts millimetres per pixel times this: about 1 on a full page
 SPEEDS: tuple[float, ...] = (25.0, 50.0)
 GAINS: tuple[float, ...] = (10.0, 5.0, 20.0)
+# I, II, III, aVR, aVL and aVF of I and II (Einthoven, Goldberger)
+LIMB_FROM_I_II = ((1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.5, -0.5), (1.0, -0.5), (-0.5, 1.0))
 
 NAME_STRIDE = 8
 NAME_CLASSES = 13 + len(SPEEDS) + len(GAINS)  # nothing, twelve leads, paper speeds, gains
@@ -33,5 +35,3 @@ COSTS_PER_BIN: tuple[float, ...] = (0.03, 0.1, 0.4)
 def column_places() -> np.ndarray:
     """(columns,) where the columns of a tile stand, in its pixels."""
     return (np.arange(TILE_WIDTH * COLUMNS_PER_PX) + 0.5) / COLUMNS_PER_PX - 0.5
-# I, II, III, aVR, aVL and aVF of I and II (Einthoven, Goldberger)
-LIMB_FROM_I_II = ((1.0, 0.0), (0.0, 1.0), (-1.0, 1.0), (-0.5, -0.5), (1.0, -0.5), (-0.5, 1.0))
