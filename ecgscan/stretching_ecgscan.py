@@ -77,6 +77,18 @@ def stretch_to_grid(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> t
     return before, clear
 
 
+def clearness(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
+    """How clear the grid is with the geometry as it stands, to compare with `GRID_CLEAR`; 0 where it can't be seen."""
+    grid = flat_darkness(image, geometry, box_mm) if geometry.px_per_mm() >= LEAST_PX_PER_MM else None
+    return 0.0 if grid is None else min(_as_it_is(_spectra(field)) for field in (grid, grid.T))
+
+
+def _as_it_is(spectra: _Spectra) -> float:
+    """How clear the grid is without a stretch."""
+    centre = len(_LOG_SCALES) // 2
+    return float(spectra.clear[:, centre - 1 : centre + 2].mean(0).max())
+
+
 def _spectra(grid: np.ndarray) -> _Spectra:
     """How clear a grid is along the columns, in parts of the page that overlap by half."""
     rows = grid.shape[0] // RASTER_PX_PER_MM
@@ -106,7 +118,7 @@ def _spectra(grid: np.ndarray) -> _Spectra:
 def _sought(spectra: _Spectra) -> tuple[_Stretch | None, float, float]:
     """The stretch that makes the grid clearest, None where the map is right as it is; how clear it is then and now."""
     centre = len(_LOG_SCALES) // 2
-    as_it_is = float(spectra.clear[:, centre - 1 : centre + 2].mean(0).max())
+    as_it_is = _as_it_is(spectra)
     if as_it_is > _ALIGNED * spectra.clear.max(1).mean():
         return None, as_it_is, as_it_is
     best, score = _Stretch(), -np.inf

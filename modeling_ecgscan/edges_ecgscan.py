@@ -23,7 +23,7 @@ _CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 # of a pulse's foot as 0 mV: its height against the gain (logarithm), and how far from the row it may stand
 _PULSE_SIZE, _PULSE_NEAR_MM = 0.05, 4.0
-_WITNESSES = 8.0  # a short strip's worth of independent moments
+_WITNESSES = 12.0  # ours: a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
 
 
@@ -230,8 +230,8 @@ def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) ->
         scores[row, LEADS.index(strips[k].lead)] += 3.0 * strips[k].name_probability
         for other, strip in enumerate(strips):
             if not strip.is_rhythm:
-                alike = max(_likeness(columns[k], columns[other], strip), 0.0)
-                scores[row, LEADS.index(strip.lead)] -= _WITNESSES / 2 * np.log(1.0 - alike**2 + 0.005)
+                alike = _likeness(columns[k], columns[other], strip)
+                scores[row, LEADS.index(strip.lead)] -= _WITNESSES / 2 * np.log(1.0 - alike + 0.005)
     named = list(strips)
     for row, lead in zip(*linear_sum_assignment(-scores), strict=True):
         share = np.exp(scores[row] - scores[row].max())
@@ -241,12 +241,17 @@ def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) ->
 
 
 def _likeness(rhythm: StripColumns, short: StripColumns, strip: FoundStrip) -> float:
-    """Correlation of a rhythm strip with a short strip over the short strip's place, best within half a millimetre."""
+    """Share of a short strip's variance that a rhythm strip explains over its place, best within half a millimetre.
+
+    The mean of two shares: of waves as they are, and of waves of any size, as one row may have been followed badly.
+    """
     x = np.arange(strip.start_mm + 1.0, strip.end_mm - 1.0, 0.2)
     if len(x) < 50:
         return 0.0
     own = np.interp(x, short.x_mm, short.height_mm)
     found = [np.interp(x + shift, rhythm.x_mm, rhythm.height_mm) for shift in (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)]
-    if own.std() < 1e-3:
+    if own.std() < 1e-3 or min(other.std() for other in found) < 1e-3:
         return 0.0
-    return max(float(np.corrcoef(own, other)[0, 1]) if other.std() > 1e-3 else 0.0 for other in found)
+    alike = max(max(float(np.corrcoef(own, other)[0, 1]), 0.0) ** 2 for other in found)
+    same = max(max(1.0 - float((own - other).var() / own.var()), 0.0) for other in found)
+    return (alike + same) / 2

@@ -157,7 +157,18 @@ def test_without_a_grid_the_map_stays_as_it_is():
     stretched, clear = stretch_to_grid(page.image, wide, tuple(1.05 * side for side in box_of(strips)))
     assert clear < GRID_CLEAR
     assert stretched is wide
-    assert settle_on_grid(page.image, exact, strips) is None
+    unseen = replace(exact, amplitude=np.zeros_like(exact.amplitude))
+    assert settle_on_grid(page.image, unseen, strips) is None
+
+
+def test_a_grid_that_was_located_keeps_its_scale_where_the_picture_hardly_shows_it():
+    pages = (drawn_page(seed, condition="clean", layout="3x4+1") for seed in range(200))
+    page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
+    seen = replace(exact, amplitude=np.ones_like(exact.amplitude))
+    settled = settle_on_grid(page.image, seen, strips)
+    assert settled is not None
+    assert [strip.start_mm for strip in settled[1]] == pytest.approx([strip.start_mm for strip in strips], abs=0.1)
+    assert [strip.end_mm for strip in settled[1]] == pytest.approx([strip.end_mm for strip in strips], abs=0.1)
 
 
 def test_a_sharp_crease_is_followed_where_a_smooth_map_would_miss_it():
