@@ -84,10 +84,11 @@ def test_every_imported_distribution_is_declared(repository):
     brought = {extra: {Requirement(text).name for text in texts} for extra, texts in extras.items()}
     for package in PACKAGES:
         for path in (repository / package).glob("*.py"):
-            extra = "demo" if package == "spaces_demo" else path.stem.split("_")[0]
+            first = path.stem.split("_")[0]
+            extra = "demo" if package == "spaces_demo" else {"onnx": "export"}.get(first, first)
             for level, module in _imports(path):
                 top = module.split(".")[0]
-                if level or top in sys.stdlib_module_names or top in (*PACKAGES, "ecgscan_autoload"):
+                if level or top in sys.stdlib_module_names or top in (*PACKAGES, "ecgscan_autoload", "ecgscan_onnx"):
                     continue
                 name = import_names.get(top, top).lower().replace("_", "-")
                 assert name in declared | brought.get(extra, set()), f"{path.name} imports {top}"
@@ -153,7 +154,7 @@ def test_no_file_is_longer_than_fits_in_a_head(repository):
 
 
 @pytest.mark.parametrize(
-    "command", ["", "read", "render", "embed", "demo", "benchmark", "benchmark reading", "push", "push model"]
+    "command", ["", "read", "render", "embed", "demo", "benchmark", "benchmark reading", "push", "push model", "export"]
 )
 def test_help_is_quick_to_import_and_says_what_the_command_does(command):
     code = "import sys; from hub_scripts.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
