@@ -20,7 +20,7 @@ _USUAL_CLEAR, _USUAL_CLEAR_TWICE, _TWICE = 0.8, 0.5, 0.1
 # right to 0.5 per cent on all, and a stretch sought all the same made it wrong on two
 _SEEN = 0.6
 # ours: below this amplitude no grid was seen at all, and rows of an unusual length must show theirs this clearly
-_UNSEEN, _ODD_CLEAR = 0.3, 2.5
+_UNSEEN, _ODD_CLEAR = 0.2, 2.5
 _FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
 _APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
