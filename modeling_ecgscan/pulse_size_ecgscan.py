@@ -19,8 +19,8 @@ _FULL = 0.9  # share of the top that is ink, and of the inside that is none
 # and (logarithm) a page be stretched one way, and from where the rows' standard length is given up for the pulse's word
 _WIDTHS_MM = {5.0: 0.0, 4.0: -1.5, 2.5: -1.5, 3.2: -2.0, 2.0: -2.0}
 _UNUSUAL_GAIN, _FAST, _NOT_STANDARD = -2.5, -1.5, -2.5
-_HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.1, 0.03, 0.004
-_STANDARD_WITHIN = 0.012
+_HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.03, 0.02, 0.003
+_STANDARD_WITHIN = 0.0035
 _FARTHEST = 0.7  # logarithm of the farthest scale
 _LEAST_SCORE = -9.0
 _WINDOW = 4  # pixels to either side of a line in which its middle is measured
@@ -78,7 +78,7 @@ def measure_pulses(image: np.ndarray, geometry: PageGeometry, strips: list[Found
         if flat is None:
             continue
         dark = np.clip(darkness(flat.max(axis=2)), 0.0, None)
-        dark = np.minimum(dark / max(float(np.percentile(dark, 98)), 0.1), 1.0)
+        dark = dark / max(float(np.percentile(dark, 98)), 0.1)
         pulses = {row: _pulse_at(dark, (place - box[1]) * RASTER_PX_PER_MM) for row, place in rows.items()}
         sizes = {
             row: (*pulse[:2], box[1] + (pulse[2] + 0.5) / RASTER_PX_PER_MM)
@@ -151,8 +151,12 @@ def _measured(
     cap = ink[max(top - 2, 0) : top + unit, left:right].any(0)
     if min(inside.shape) < 2 or inside.mean() > 1 - _FULL or cap.mean() < _FULL:
         return None
-    lid = _middle(dark[:, left + unit // 2 : right - unit // 2].mean(1), top)
-    feet = [dark[:, max(left - unit, 0) : left - 2], dark[:, right + 3 : right + 1 + unit]]
+    profile = dark[:, left + unit // 2 : right - unit // 2].mean(1)
+    lid = _middle(profile, top)
+    # beside the strokes, however thick they are
+    line = profile[max(top - _WINDOW, 0) : top + _WINDOW + 1]
+    half = max(round(float(line.sum() / line.max()) / 2), 1)
+    feet = [dark[:, max(left - unit, 0) : left - half - 1], dark[:, right + half + 2 : right + 1 + unit]]
     floors = [_middle(foot.mean(1), bottom) for foot in feet if foot.shape[1] > 1 and _stands(foot, bottom)]
     upright = dark[top + unit : bottom - unit].mean(0)
     if not floors:

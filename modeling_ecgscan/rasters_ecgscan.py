@@ -10,7 +10,7 @@ Box = tuple[float, float, float, float]
 RASTER_PX_PER_MM = 5
 HARMONICS = np.arange(2, 11)  # of the 5 mm grid; lines 1 mm apart are the fifth and the tenth
 LEAST_PX_PER_MM = 1.5
-_NODE = 15
+_NODE = 16  # OpenCV interpolates in steps of 1/32: exact between nodes of a power of two
 _INK = 0.45  # darkness in every colour, relative to the surroundings
 
 
