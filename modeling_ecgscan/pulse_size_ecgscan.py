@@ -19,8 +19,8 @@ _FULL = 0.9  # share of the top that is ink, and of the inside that is none
 # and (logarithm) a page be stretched one way, and from where the rows' standard length is given up for the pulse's word
 _WIDTHS_MM = {5.0: 0.0, 4.0: -1.5, 2.5: -1.5, 3.2: -2.0, 2.0: -2.0}
 _UNUSUAL_GAIN, _FAST, _NOT_STANDARD = -2.5, -1.5, -2.5
-_HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.03, 0.02, 0.003
-_STANDARD_WITHIN = 0.0035
+_HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.1, 0.03, 0.004
+_STANDARD_WITHIN = 0.012
 _FARTHEST = 0.7  # logarithm of the farthest scale
 _LEAST_SCORE = -9.0
 _WINDOW = 4  # pixels to either side of a line in which its middle is measured
