@@ -17,7 +17,15 @@ from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import DOUBT_MM, StripColumns, cut_tile, join_tiles, plan_tiles
 from .reporting_ecgscan import nothing_read, report
-from .settling_ecgscan import scaled, settle_on_grid, squared, standard_width, turned
+from .settling_ecgscan import (
+    may_have_slipped,
+    scaled,
+    settle_on_grid,
+    slip_undone,
+    squared,
+    standard_width,
+    turned,
+)
 from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
 from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, NAME_STRIDE, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y
 from .views_ecgscan import (
@@ -171,7 +179,7 @@ class PageReading(ABC):
         """
         gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
-            return *gridded, True
+            return *self._of_standard_length(small, *gridded), True
         # the length of the rows is the scale: found roughly, then where the reader sees them begin and end
         flat = squared(geometry, strips)
         geometry, strips = standard_width(*(flat or (geometry, strips)))
@@ -185,6 +193,14 @@ class PageReading(ABC):
             return *gridded, True
         pulse = measure_pulses(small, geometry, strips)
         return (*scaled(geometry, strips, pulse_ratio(pulse)), False) if pulse else (geometry, strips, False)
+
+    def _of_standard_length(
+        self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+    ) -> tuple[PageGeometry, list[FoundStrip]]:
+        """Rows on dots that were hardly seen, which a map takes for their neighbours, made as long as machines print."""
+        if not may_have_slipped(geometry, strips):
+            return geometry, strips
+        return slip_undone(geometry, self.trace(small, geometry, strips, 10.0, in_mm=False).strips)
 
     def locate(self, image: np.ndarray) -> Located | str:
         """Geometry and strips of a page, or the reason why there are none."""

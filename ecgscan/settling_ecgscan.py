@@ -21,6 +21,7 @@ _USUAL_CLEAR, _USUAL_CLEAR_TWICE, _TWICE = 0.8, 0.5, 0.1
 _SEEN = 0.6
 # ours: below this amplitude no grid was seen at all, and rows of an unusual length must show theirs this clearly
 _UNSEEN, _ODD_CLEAR = 0.2, 2.5
+_NEARLY_MM, _SLIP_MM = 5.0, 2.5  # from the standard length: before and after a row's ends are read
 _FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
 _APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
@@ -63,6 +64,20 @@ def settle_on_grid(
         return None
     refined = refine_geometry(image, best.geometry, _strips_box(best.strips))
     return refined, _carried(best.strips, best.geometry, refined)
+
+
+def may_have_slipped(geometry: PageGeometry, strips: list[FoundStrip]) -> bool:
+    """Whether dots 1 mm apart may have been taken for their neighbours on a flat page whose rows look standard."""
+    unseen = float(np.percentile(geometry.amplitude, 75)) < _UNSEEN
+    return unseen and abs(_row_length(strips) - STANDARD_ROW_MM) < _NEARLY_MM and squared(geometry, strips) is not None
+
+
+def slip_undone(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Rows, their ends as they were read, made as long as standard rows where they are off by what a slip makes."""
+    length = _row_length(strips)
+    if abs(length - STANDARD_ROW_MM) > _SLIP_MM or _gap(strips) > 0.0:
+        return geometry, strips
+    return scaled(geometry, strips, np.array([STANDARD_ROW_MM / length, 1.0]))
 
 
 def _enough(own: _OnGrid, other: _OnGrid) -> float:
