@@ -197,7 +197,7 @@ class PageReading(ABC):
     def _of_standard_length(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
     ) -> tuple[PageGeometry, list[FoundStrip]]:
-        """Rows on dots that were hardly seen, which a map takes for their neighbours, made as long as machines print."""
+        """Rows on dots that were hardly seen, and taken for their neighbours, made as long as machines print."""
         if not may_have_slipped(geometry, strips):
             return geometry, strips
         return slip_undone(geometry, self.trace(small, geometry, strips, 10.0, in_mm=False).strips)
