@@ -237,7 +237,8 @@ def report(
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))
     signal = np.full((len(LEADS), samples), np.nan, np.float32)
-    confidence = np.zeros((len(LEADS), samples), np.float32)
+    confidence, moved_s = np.zeros((2, len(LEADS), samples), np.float32)
+    first = min(strip.start_mm for strip in strips)
     described = []
     # of two strips of a lead the longer one counts, unless its name is in doubt
     order = sorted(
@@ -250,6 +251,7 @@ def report(
         lead = LEADS.index(strip.lead)
         signal[lead], confidence[lead] = np.nan, 0.0
         signal[lead, where], confidence[lead, where] = millivolts, sure
+        moved_s[lead, where] = times[k][0] - (strip.start_mm - first) / speed[0] if columns == "sequential" else 0.0
         described.append((k, _describe(located, strip, trace, times[k], float(sure.mean()) if len(sure) else 0.0)))
     residual = law_residual_uv(signal)
     features = _features(located, strips, traces, residual, speed[1] * gain[1])
@@ -266,7 +268,7 @@ def report(
     return ECGReading(
         status="partial" if missing else "read",
         reason=f"the page shows {12 - len(missing)} of 12 leads; missing: {', '.join(missing)}" if missing else None,
-        signal=agreed(signal, confidence),
+        signal=agreed(signal, confidence, moved_s),
         confidence=confidence,
         layout={"name": located.layout.name, "rows": rows},
         quality=quality,

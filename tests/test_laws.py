@@ -55,6 +55,17 @@ def test_only_moments_at_which_three_limb_leads_are_printed_change():
     assert 0.002 < changed.std() < 0.02
 
 
+def test_a_rhythm_strip_that_was_not_moved_with_the_columns_above_it_is_left_aside():
+    truth = lawful()
+    read = truth.copy()
+    read[[0, 2]] = np.nan
+    read[1] = np.roll(truth[1], 10)
+    moved = np.zeros((12, 5000), np.float32)
+    moved[3:6] = 0.02
+    assert np.abs(agreed(read, CONFIDENT, moved) - read)[3:6].max() < 2e-3
+    assert np.abs(agreed(read, CONFIDENT) - read)[3:6].max() > 0.02
+
+
 def test_leads_under_wrong_names_stay_as_they_were_read():
     read = lawful()
     read[[LEADS.index("III"), LEADS.index("aVR")]] = read[[LEADS.index("V2"), LEADS.index("V3")]]
