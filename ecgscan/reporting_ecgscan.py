@@ -41,7 +41,7 @@ def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tu
     times = []
     for strip in strips:
         start = 0.0 if columns == "simultaneous" else (strip.start_mm - first) / speed
-        if columns == "sequential" and regular and abs(start - strip.column * regular[0]) < _NEAR_S:
+        if columns == "sequential" and regular and abs(start - strip.column * regular[1] / speed) < _NEAR_S:
             start = strip.column * regular[0]
         times.append((start, start + (strip.end_mm - strip.start_mm) / speed))
     return times
