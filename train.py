@@ -17,7 +17,7 @@ from accelerate.utils import set_seed
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from hub_scripts.checkpoint import replace_folder, save_checkpoint
-from hub_scripts.training_data import prepared_shards, texts_of
+from hub_scripts.training_data import pages_left_out, prepared_shards, texts_of
 from hub_scripts.training_loop import StageArguments
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
 from modeling_ecgscan.modeling_ecgscan import ECGScanModel
@@ -169,6 +169,8 @@ def main(arguments: list[str] | None = None) -> Path:
     accelerator.print(f"{accelerator.num_processes} process(es), {accelerator.device}, seed {args.seed}")
     with accelerator.main_process_first():
         shards, validation = training_data(args)
+    for sentence in (*pages_left_out(args.data), *pages_left_out(args.validation, "validation")):
+        accelerator.print(sentence)
     accelerator.init_trackers("tensorboard")
     model, processor = build(args, shards)
     for index, name in enumerate(args.stages):

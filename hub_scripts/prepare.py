@@ -10,14 +10,16 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import product
 from math import ceil
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from processing.archives import Drop, Entry, Listing, list_archive, read_entries
+from processing.archives import list_archive, read_entries
 from processing.leads import LEADS
+from processing.listings import Drop, Entry, Listing
 from processing.prepared import (
     PLAN,
     REPORT,
@@ -37,17 +39,21 @@ from .arguments import UsageError
 from .prepared_card import print_report, write_report
 from .read import prepare_folder
 
-_ROWS_PER_SHARD = 1000
+_ROWS_PER_SHARD, _PAGES_PER_SHARD = 1000, 200
+# Recordings, and pages whose signal nobody knows: no stage of training may meet one of these unawares.
+_RECORDINGS, _PAGES = "data", "pages"
 # Small data sets too are spread over some files: whoever streams them with workers gives each its own.
 _LEAST_SHARDS = 8
 # What makes the exit code 2; the other reasons are judgements about recordings that could be read.
-_UNUSABLE = {"missing file", "damaged file", "damaged table", "missing column"}
+_UNUSABLE = {"missing file", "damaged file", "damaged table", "missing column", "unreadable page"}
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One file to write and the recordings dealt to it."""
+    """One file to write, in one of two folders, and the recordings dealt to it."""
 
+    folder: str
+    split: str
     name: str
     source: str
     entries: tuple[Entry, ...]
@@ -60,6 +66,7 @@ class ShardNote:
     rows: int
     drops: list[Drop]
     incomplete: int
+    with_page: int
 
 
 def prepare_command(source: str, path: Path, out: Path, *, limit: int | None, num_processes: int) -> int:
@@ -86,22 +93,24 @@ def prepare_command(source: str, path: Path, out: Path, *, limit: int | None, nu
         report["seconds"] = round(perf_counter() - started, 2)
         write_report(out, report, [*listing.drops, *(drop for note in notes for drop in note.drops)])
     print_report(out, report, kept=len(shards) - len(waiting))
-    return 2 if not report["written"] or _UNUSABLE & set(report["dropped"]) else 0
+    nothing = not report["written"] and not report["pages"]
+    return 2 if nothing or _UNUSABLE & set(report["dropped"]) else 0
 
 
 def plan(source: str, entries: Iterable[Entry]) -> list[Shard]:
     """Recordings dealt to shards, at random but always alike; those of one row group stay together."""
     entries = list(entries)
-    units = sorted({(entry.path, entry.row_group) for entry in entries})
+    units = sorted({(entry.file, entry.row_group) for entry in entries})
     place = dict(zip(units, np.random.default_rng(0).permutation(len(units)).tolist(), strict=True))
     shards = []
-    for split in SPLITS:
-        chosen = [entry for entry in entries if entry.split == split]
-        chosen.sort(key=lambda entry: (place[entry.path, entry.row_group], entry.row))
-        count = max(ceil(len(chosen) / _ROWS_PER_SHARD), min(_LEAST_SHARDS, ceil(len(chosen) / ROWS_PER_GROUP)))
+    for folder, split in product((_RECORDINGS, _PAGES), SPLITS):
+        chosen = [entry for entry in entries if entry.split == split and bool(entry.path) == (folder == _RECORDINGS)]
+        chosen.sort(key=lambda entry: (place[entry.file, entry.row_group], entry.row))
+        most = _PAGES_PER_SHARD if any(entry.image for entry in chosen) else _ROWS_PER_SHARD
+        count = max(ceil(len(chosen) / most), min(_LEAST_SHARDS, ceil(len(chosen) / ROWS_PER_GROUP)))
         for index in range(count):
             part = chosen[len(chosen) * index // count : len(chosen) * (index + 1) // count]
-            shards.append(Shard(f"{split}-{index:05d}-of-{count:05d}", source, tuple(part)))
+            shards.append(Shard(folder, split, f"{split}-{index:05d}-of-{count:05d}", source, tuple(part)))
     return shards
 
 
@@ -109,7 +118,8 @@ def _agree_on_plan(out: Path, source: str, listing: Listing) -> None:
     """Writes down what was asked for, or makes sure that an earlier run was asked for the same."""
     listed = sha256()
     for entry in listing.entries:
-        listed.update(repr((entry.record_id, entry.split, entry.report, entry.labels)).encode())
+        page = (Path(entry.image).name, entry.page, bool(entry.path))
+        listed.update(repr((entry.record_id, entry.split, entry.report, entry.labels, page)).encode())
     wanted = {
         "schema": SCHEMA_VERSION,
         "source": source,
@@ -129,7 +139,6 @@ def _agree_on_plan(out: Path, source: str, listing: Listing) -> None:
     if any(out.iterdir()):
         raise UsageError(f"{out} holds files that no `ecgscan prepare` wrote; take an empty or a new folder for --out")
     file.parent.mkdir()
-    (out / "data").mkdir()
     _write_whole(file, wanted)
 
 
@@ -144,16 +153,16 @@ def _write_whole(file: Path, document: dict) -> None:
 
 
 def _note_file(out: Path, shard: Shard) -> Path:
-    return (out / PLAN).with_name(f"{shard.name}.json")
+    return (out / PLAN).with_name(f"{shard.folder}-{shard.name}.json")
 
 
 def _shard_file(out: Path, shard: Shard) -> Path:
-    return out / "data" / f"{shard.name}.parquet"
+    return out / shard.folder / f"{shard.name}.parquet"
 
 
 def _note(out: Path, shard: Shard) -> ShardNote:
     found = json.loads(_note_file(out, shard).read_text(encoding="utf-8"))
-    return ShardNote(found["rows"], [Drop(**drop) for drop in found["drops"]], found["incomplete"])
+    return ShardNote(found["rows"], [Drop(**drop) for drop in found["drops"]], found["incomplete"], found["with_page"])
 
 
 def _done(out: Path, shard: Shard) -> ShardNote | None:
@@ -206,41 +215,48 @@ def _end_with_parent() -> None:
 def write_shard(out: Path, shard: Shard, snomed: dict[str, str]) -> int:
     """Reads, checks and writes the recordings of one shard, then its note; returns how many there were."""
     drops: list[Drop] = []
-    incomplete = 0
+    incomplete = with_page = 0
+    _shard_file(out, shard).parent.mkdir(exist_ok=True)
     with ShardWriter(_shard_file(out, shard)) as writer:
         for entry, found in read_entries(shard.source, shard.entries, snomed):
             try:
                 if isinstance(found, RecordError):
                     raise found
-                check(found)
+                if entry.path:
+                    check(found)
             except RecordError as error:
                 drops.append(Drop(entry.record_id, error.reason, str(error)))
                 continue
-            incomplete += int(complete_leads(found).sum() < len(LEADS))
+            incomplete += int(bool(entry.path) and complete_leads(found).sum() < len(LEADS))
+            with_page += int(found.page is not None)
             writer.add(row_of(found, entry.split))
-    _write_whole(_note_file(out, shard), asdict(ShardNote(writer.rows, drops, incomplete)))
+    _write_whole(_note_file(out, shard), asdict(ShardNote(writer.rows, drops, incomplete, with_page)))
     return len(shard.entries)
 
 
 def _report(source: str, listing: Listing, shards: list[Shard], notes: list[ShardNote]) -> dict:
     dropped = [*listing.drops, *(drop for note in notes for drop in note.drops)]
-    written: Counter[str] = Counter()
+    written: dict[str, Counter[str]] = {_RECORDINGS: Counter(), _PAGES: Counter()}
     patients: dict[str, set[str]] = {split: set() for split in SPLITS}
     for shard, note in zip(shards, notes, strict=True):
         left_out = {drop.record_id for drop in note.drops}
         for entry in shard.entries:
             if entry.record_id not in left_out:
                 patients[entry.split].add(entry.patient_id or entry.record_id)
-        written[shard.name.split("-")[0]] += note.rows
+        written[shard.folder][shard.split] += note.rows
     reasons = Counter(drop.reason for drop in dropped)
     return {
         "schema": SCHEMA_VERSION,
         "source": source,
         "about": listing.about,
         "listed": len(listing.entries),
-        "written": {split: written[split] for split in SPLITS if written[split]},
-        "patients": {split: len(patients[split]) for split in SPLITS if written[split]},
+        "written": {split: rows for split, rows in written[_RECORDINGS].items() if rows},
+        "pages": {split: rows for split, rows in written[_PAGES].items() if rows},
+        "patients": {split: len(found) for split, found in patients.items() if found},
         "dropped": dict(reasons.most_common()),
         "examples": {drop.reason: drop.sentence for drop in reversed(dropped)},
         "with_leads_missing": sum(note.incomplete for note in notes),
+        "with_page": sum(
+            note.with_page for shard, note in zip(shards, notes, strict=True) if shard.folder == _RECORDINGS
+        ),
     }

@@ -3,13 +3,14 @@
 import csv
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from processing.archives import Drop
-from processing.prepared import REPORT
+from processing.listings import Drop
+from processing.prepared import REPORT, SPLITS
 
 from . import console
 
@@ -26,26 +27,16 @@ tags:
 - electrocardiogram
 - medical
 configs:
-- config_name: default
-  data_files:
-{data_files}
+{configs}
 ---
 
 # Twelve-lead ECG recordings with reports
 
 {about}. Written by `ecgscan prepare`, schema version {schema}.
 
-| split | recordings | patients |
-|---|---|---|
 {splits}
 
-```python
-import numpy as np
-from datasets import load_dataset
-
-row = next(iter(load_dataset({folder!r}, split={first!r}, streaming=True)))
-millivolts = np.frombuffer(row["signal"], "<i2").reshape(len(row["leads"]), row["n_samples"]) / 1000
-```
+{examples}
 
 | column | meaning |
 |---|---|
@@ -57,8 +48,9 @@ millivolts = np.frombuffer(row["signal"], "<i2").reshape(len(row["leads"]), row[
 | `labels` | what is known about it, in English where the archive's codes have a name |
 | `age`, `sex` | years (90: 90 or older), `male` or `female`; null or empty where unknown |
 | `split` | `train`, `validation` or `test` |
+| `image` | the page that shows it, where the archive has one, else null |
 
-Recordings with leads missing: {with_leads_missing}. Left out, of {all}:
+Recordings with leads missing: {with_leads_missing}; with their page: {with_page}. Left out, of {all}:
 
 | reason | number |
 |---|---|
@@ -67,6 +59,22 @@ Recordings with leads missing: {with_leads_missing}. Left out, of {all}:
 For research; not for diagnosis. The terms of the archive hold for this copy too.
 """
 
+_RECORDINGS_EXAMPLE = """```python
+import numpy as np
+from datasets import load_dataset
+
+row = next(iter(load_dataset({folder!r}, split={first!r}, streaming=True)))
+millivolts = np.frombuffer(row["signal"], "<i2").reshape(len(row["leads"]), row["n_samples"]) / 1000
+```"""
+_PAGES_EXAMPLE = """The configuration `pages` has pages of unknown signal; `signal` and `sampling_rate` are null:
+
+```python
+from datasets import load_dataset
+
+row = next(iter(load_dataset({folder!r}, "pages", split={first!r}, streaming=True)))
+print(row["image"].size, row["report"], row["labels"])
+```"""
+
 
 def write_report(out: Path, report: dict[str, Any], drops: list[Drop]) -> None:
     """Writes `dropped.csv`, the card and, last, `report.json`, which says that the folder is whole."""
@@ -74,7 +82,7 @@ def write_report(out: Path, report: dict[str, Any], drops: list[Drop]) -> None:
         writer = csv.writer(file)
         writer.writerow(("record_id", "reason", "sentence"))
         writer.writerows((drop.record_id, drop.reason, drop.sentence) for drop in drops)
-    if report["written"]:
+    if report["written"] or report["pages"]:
         (out / "README.md").write_text(card(report, out.name), encoding="utf-8")
     part = out / f"{REPORT}.part"
     part.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -83,39 +91,65 @@ def write_report(out: Path, report: dict[str, Any], drops: list[Drop]) -> None:
 
 def card(report: dict[str, Any], folder: str) -> str:
     """The dataset card of a folder with rows, with the `configs:` by which `load_dataset` finds the splits."""
-    written, source = report["written"], report["source"]
-    rows = sum(written.values())
-    files = "\n".join(f'  - split: {split}\n    path: "data/{split}-*.parquet"' for split in written)
+    source = report["source"]
+    kinds = [
+        ("default", "data", report["written"], _RECORDINGS_EXAMPLE),
+        ("pages", "pages", report["pages"], _PAGES_EXAMPLE),
+    ]
+    kinds = [kind for kind in kinds if kind[2]]
+    rows = sum(count for _, _, written, _ in kinds for count in written.values())
+    header, *table = _splits(report)
     return _CARD.format(
         license=f"license: {_LICENSES[source]}\n" if source in _LICENSES else "",
         size=next((name for most, name in _SIZES if rows < most), "1M<n<10M"),
-        data_files=files,
+        configs="\n".join(_config(name, place, written) for name, place, written, _ in kinds),
         about=report["about"],
         schema=report["schema"],
-        splits="\n".join(f"| {split} | {count} | {report['patients'][split]} |" for split, count in written.items()),
-        folder=folder,
-        first=next(iter(written)),
+        splits="\n".join(f"| {' | '.join(row)} |" for row in (header, ["---"] * len(header), *table)),
+        examples="\n\n".join(
+            example.format(folder=folder, first=next(iter(written))) for _, _, written, example in kinds
+        ),
+        with_page=report["with_page"],
         with_leads_missing=report["with_leads_missing"],
         all=rows + sum(report["dropped"].values()),
         dropped="\n".join(f"| {reason} | {count} |" for reason, count in report["dropped"].items()) or "| none | 0 |",
     )
 
 
+def _config(name: str, place: str, splits: Iterable[str]) -> str:
+    files = "\n".join(f'  - split: {split}\n    path: "{place}/{split}-*.parquet"' for split in splits)
+    return f"- config_name: {name}\n  data_files:\n{files}"
+
+
+def _splits(report: dict[str, Any]) -> list[list[str]]:
+    """What each split holds, under a header; pages without a signal where there are any."""
+    columns = {
+        "recordings": report["written"],
+        "pages without a signal": report["pages"],
+        "patients": report["patients"],
+    }
+    columns = {name: counts for name, counts in columns.items() if counts or name == "recordings"}
+    rows = [[split, *(str(counts.get(split, 0)) for counts in columns.values())] for split in SPLITS]
+    return [["split", *columns], *(row for row in rows if row[0] in report["patients"])]
+
+
 def print_report(out: Path, report: dict[str, Any], kept: int) -> None:
     """A table of what was written and left out, with a sentence for each reason."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("", "recordings", "patients"):
+    (_, *names), *splits = _splits(report)
+    for name in ("", *names):
         table.add_column(name, justify="right" if name else "left")
-    for split, count in report["written"].items():
-        table.add_row(split, str(count), str(report["patients"][split]))
+    for row in splits:
+        table.add_row(*row)
     for reason, count in report["dropped"].items():
-        table.add_row(f"left out: {reason}", str(count), "", style="yellow")
+        table.add_row(f"left out: {reason}", str(count), style="yellow")
     console.out.print(table)
     for reason in report["dropped"]:
         console.error_line(report["examples"][reason])
     if kept:
         console.out.print(f"{kept} shards were written by an earlier run and kept")
-    if report["written"]:
-        console.out.print(f"{out.as_posix()}: README.md, {REPORT}, dropped.csv, data/", markup=False)
+    folders = [place for place, rows in (("data/", report["written"]), ("pages/", report["pages"])) if rows]
+    if folders:
+        console.out.print(f"{out.as_posix()}: README.md, {REPORT}, dropped.csv, {', '.join(folders)}", markup=False)
     else:
         console.error_line(f"no recording could be written; {(out / 'dropped.csv').as_posix()} says why")

@@ -135,7 +135,8 @@ def check_dataset(folder: Path, files: Mapping[str, Path]) -> None:
     """Refuses a data set without a card, with a shard that can't be read, or whose rows are no recordings."""
     import pyarrow.parquet as pq
 
-    from processing.records import read_parquet
+    from processing.pages import decode_page
+    from processing.records import recording_of_row
 
     if "README.md" not in files:
         raise UsageError(
@@ -148,8 +149,13 @@ def check_dataset(folder: Path, files: Mapping[str, Path]) -> None:
     columns: dict[tuple[str, ...], Path] = {}
     for shard in shards:
         try:
-            columns.setdefault(tuple(pq.ParquetFile(shard).schema_arrow.names), shard)
-            next(read_parquet(shard, limit=1), None)
+            file = pq.ParquetFile(shard)
+            columns.setdefault(tuple(file.schema_arrow.names), shard)
+            row = next((row for batch in file.iter_batches(batch_size=1) for row in batch.to_pylist()), None)
+            if row and row["signal"] is None and row.get("image"):
+                decode_page(row["image"]["bytes"], row["record_id"])
+            elif row:
+                recording_of_row(row)
         except Exception as error:
             raise UsageError(f"{shard}: can't be read ({first_line(error)}); prepare it again") from error
     if len(columns) > 1:

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from processing.pages import decode_page
 from processing.records import Recording
 from processing.renderer import render
 from processing.signal_views import isoelectric, without_wander
@@ -47,6 +48,7 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
             start=start,
             rank=accelerator.process_index,
             world=accelerator.num_processes,
+            pages=True,
         )
         return DataLoader(stream, batch_size=None, num_workers=args.num_workers)
 
@@ -62,7 +64,7 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
 
 
 class TripletSamples(SignalTextSamples):
-    """Makes samples of page, signal and text: the page is rendered inside the worker."""
+    """Makes samples of page, signal and text: the archive's own page where it has one, else one rendered here."""
 
     def __init__(self, processor: Any, labels: list[str], findings: list[str]):
         super().__init__(processor, labels, findings)
@@ -73,14 +75,17 @@ class TripletSamples(SignalTextSamples):
         values, mask = prepared["signal_values"][0], prepared["signal_mask"][0]
         known = np.where(mask, values, np.nan).astype(np.float32)
         text, said = training_text(recording, rng)
-        page = render(
-            replace(recording, signal=known, sampling_rate=float(self.extractor.sampling_rate)),
-            seed=int(rng.integers(2**31)),
-            condition=str(rng.choice(list(_CONDITIONS), p=list(_CONDITIONS.values()))),
-            pixels_per_mm=float(rng.uniform(*_PIXELS_PER_MM)),
-        )
+        if recording.page is not None:
+            image = decode_page(recording.page, recording.record_id)
+        else:
+            image = render(
+                replace(recording, signal=known, sampling_rate=float(self.extractor.sampling_rate)),
+                seed=int(rng.integers(2**31)),
+                condition=str(rng.choice(list(_CONDITIONS), p=list(_CONDITIONS.values()))),
+                pixels_per_mm=float(rng.uniform(*_PIXELS_PER_MM)),
+            ).image
         return {
-            "image": page.image,
+            "image": image,
             "signal_values": isoelectric(without_wander(values, 500.0)) if mask.all() else values,
             "signal_mask": mask,
             "text": text,

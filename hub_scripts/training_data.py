@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from processing.findings import SUPERCLASS_PHRASES
-from processing.prepared import open_parquet, prepared_split
+from processing.prepared import open_parquet, pages_alone, prepared_split
 from processing.triplets import labelled_parquet, prepare, scp_phrases, simulated
 
 _NOTE = "prepared.json"
@@ -54,12 +54,20 @@ def prepared_shards(
     if found is None:
         phrases = scp_phrases(statements) if statements else None
         recordings = chain(
-            chain.from_iterable(labelled_parquet(path, phrases) for path in sources), simulated(simulated_count, seed)
+            chain.from_iterable(labelled_parquet(path, phrases, pages=True) for path in sources),
+            simulated(simulated_count, seed),
         )
         counts = prepare(recordings, folder, split=split, shards=shards, seed=seed)
         note.write_text(json.dumps({"wanted": wanted, "counts": counts}, indent=1))
         print(f"{split}: {counts}")
     return sorted(str(path) for path in folder.glob("*.parquet"))
+
+
+def pages_left_out(paths: list[str], split: str = "train") -> Iterator[str]:
+    """A sentence for each prepared folder with pages that no stage can train on."""
+    for path in paths:
+        if count := pages_alone(Path(path)).get(split):
+            yield f"{path}: {count} pages of {split} without a signal are left out: training needs signals"
 
 
 def texts_of(shards: list[str]) -> Iterator[str]:

@@ -4,76 +4,29 @@ import ast
 import csv
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from dataclasses import replace
 from itertools import groupby, islice
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from .findings import finding_by_code, finding_by_snomed, findings
+from .folders import list_folder, stored_page
+from .listings import (
+    FOLD_SPLITS,
+    Drop,
+    Entry,
+    Listing,
+    hashed_split,
+    identifier_of,
+    number_of,
+    read_table,
+    record_entries,
+)
 from .prepared import SPLITS, open_parquet, require_columns
-from .records import Recording, labelled_recording, read_wfdb
+from .records import Recording, labelled_recording, read_wfdb, without_signal
 from .wfdb_records import RecordError
 
-# PTB-XL's own way: folds 1-8, 9 and 10.
-_FOLD_SPLITS = dict.fromkeys(range(1, 9), "train") | {9: "validation", 10: "test"}
 _OLDEST = 90.0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One recording of an archive and what the archive's tables say about it.
-
-    Attributes:
-        record_id, patient_id: as they will stand in the row.
-        split: one of `SPLITS`.
-        path: the WFDB record, or the Parquet file.
-        row_group, row: place in the Parquet file.
-        report, labels, age, sex: None or empty where only the record itself can say.
-    """
-
-    record_id: str
-    patient_id: str
-    split: str
-    path: str
-    row_group: int = 0
-    row: int = 0
-    report: str | None = None
-    labels: tuple[str, ...] = ()
-    age: float | None = None
-    sex: str = ""
-
-
-@dataclass(frozen=True)
-class Drop:
-    """A recording or file that is left out: `reason` in two or three words, `sentence` for people."""
-
-    record_id: str
-    reason: str
-    sentence: str
-
-
-@dataclass
-class Listing:
-    """What an archive holds.
-
-    Attributes:
-        entries: its recordings.
-        drops: what can't be used, as far as its tables tell.
-        about: a sentence on what was taken from where.
-        snomed: names of SNOMED CT codes that the archive brings along.
-    """
-
-    entries: list[Entry]
-    about: str
-    drops: list[Drop] = field(default_factory=list)
-    snomed: dict[str, str] = field(default_factory=dict)
-
-
-def hashed_split(patient: str) -> str:
-    """The split of a patient where the archive has none: about 80, 10 and 10 %, the same on every machine."""
-    return _FOLD_SPLITS[int(sha256(patient.encode()).hexdigest()[:8], 16) % 10 + 1]
 
 
 def list_archive(source: str, path: Path, limit: int | None = None) -> Listing:
@@ -105,7 +58,7 @@ def _leave_out_duplicates(listing: Listing) -> None:
     for entry in listing.entries:
         kept = first.setdefault(entry.record_id, entry)
         if kept is not entry:
-            sentence = f"{entry.path}: the id {entry.record_id} is already that of {kept.path}, which was kept"
+            sentence = f"{entry.file}: the id {entry.record_id} is already that of {kept.file}, which was kept"
             listing.drops.append(Drop(entry.record_id, "duplicate id", sentence))
     listing.entries = list(first.values())
 
@@ -113,36 +66,13 @@ def _leave_out_duplicates(listing: Listing) -> None:
 def _check_patients(entries: Iterable[Entry]) -> None:
     sides: dict[str, str] = {}
     for entry in entries:
-        if entry.patient_id and sides.setdefault(entry.patient_id, entry.split) != entry.split:
+        owner = f"patient {entry.patient_id}" if entry.patient_id else entry.image and entry.path
+        if owner and sides.setdefault(owner, entry.split) != entry.split:
             raise RecordError(
                 "patient on two sides",
-                f"patient {entry.patient_id} is in {sides[entry.patient_id]} and, with {entry.record_id}, in "
-                f"{entry.split}; put all recordings of a patient into one split",
+                f"{owner} is in {sides[owner]} and, with {entry.record_id}, in {entry.split}; put all recordings of "
+                "a patient into one split",
             )
-
-
-def _table(path: Path, columns: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Rows of a CSV file, which must have some columns."""
-    if not path.is_file():
-        raise RecordError("missing file", f"{path}: there is no such file; it belongs to the archive, copy it again")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        require_columns(path, reader.fieldnames or [], columns)
-        for row in reader:
-            yield {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)}
-
-
-def _number(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
-
-
-def _identifier(text: str) -> str:
-    """Tables from pandas write whole numbers as `123.0`."""
-    return text.removesuffix(".0")
 
 
 def statement_phrases() -> dict[str, str]:
@@ -164,36 +94,36 @@ def _list_ptbxl(path: Path, limit: int | None) -> Listing:
         raise RecordError("missing file", f"{path}: neither records500 nor records100 is there; copy the archive again")
     columns = ("ecg_id", "patient_id", "age", "sex", "report", "scp_codes", "strat_fold", column)
     listing = Listing([], f"PTB-XL, {folder}; split by strat_fold: 1-8, 9, 10")
-    for row in islice(_table(path / "ptbxl_database.csv", columns), limit):
-        record_id = f"ptbxl-{int(_number(row['ecg_id']) or 0):05d}"
+    for row in islice(read_table(path / "ptbxl_database.csv", columns), limit):
+        record_id = f"ptbxl-{int(number_of(row['ecg_id']) or 0):05d}"
         try:
-            labels, fold = _ptbxl_labels(row["scp_codes"]), _FOLD_SPLITS[int(row["strat_fold"])]
+            labels, fold = _ptbxl_labels(row["scp_codes"]), FOLD_SPLITS[int(row["strat_fold"])]
         except (ValueError, SyntaxError, TypeError, KeyError):
             sentence = f"{record_id}: scp_codes {row['scp_codes']!r} or strat_fold {row['strat_fold']!r} can't be read"
             listing.drops.append(Drop(record_id, "damaged table", sentence))
             continue
-        age = _number(row["age"])
+        age = number_of(row["age"])
         listing.entries.append(
             Entry(
                 record_id,
-                _identifier(row["patient_id"]),
+                identifier_of(row["patient_id"]),
                 fold,
                 str(path / row[column]),
                 report=row["report"],
                 labels=labels,
                 # 300 stands for "older than 89"
                 age=_OLDEST if age is not None and age > _OLDEST else age,
-                sex={"0": "male", "1": "female"}.get(_identifier(row["sex"]), ""),
+                sex={"0": "male", "1": "female"}.get(identifier_of(row["sex"]), ""),
             )
         )
     return listing
 
 
 def _list_mimic(path: Path, limit: int | None) -> Listing:
-    rows = list(islice(_table(path / "record_list.csv", ("subject_id", "study_id", "path")), limit))
+    rows = list(islice(read_table(path / "record_list.csv", ("subject_id", "study_id", "path")), limit))
     wanted, lines = {row["study_id"] for row in rows}, [f"report_{number}" for number in range(18)]
     reports: dict[str, str] = {}
-    for row in _table(path / "machine_measurements.csv", ("study_id", *lines)):
+    for row in read_table(path / "machine_measurements.csv", ("study_id", *lines)):
         if row["study_id"] in wanted:
             reports[row["study_id"]] = ". ".join(row[line].rstrip(".") for line in lines if row[line])
     entries = [
@@ -213,7 +143,7 @@ def _snomed_names(path: Path) -> dict[str, str]:
     """Names by SNOMED CT code from the tables that archives put beside their recordings."""
     names: dict[str, str] = {}
     for table in sorted(path.glob("*.csv")):
-        for row in _table(table, ()):
+        for row in read_table(table, ()):
             code = row.get("Snomed_CT") or row.get("SNOMEDCTCode") or row.get("SNOMED CT Code")
             name = row.get("Full Name") or row.get("Dx")
             if code and name:
@@ -222,42 +152,9 @@ def _snomed_names(path: Path) -> dict[str, str]:
 
 
 def _list_challenge(path: Path, limit: int | None) -> Listing:
-    headers = [file.with_suffix("") for file in islice(sorted(path.rglob("*.hea")), limit)]
-    if not headers:
-        raise RecordError("missing file", f"{path}: no WFDB header (.hea) there; give the folder with the recordings")
-    entries = [Entry(base.name, "", hashed_split(base.name), str(base)) for base in headers]
+    entries = record_entries(path, limit, "give the folder with the recordings")
     about = "PhysioNet challenge format; labels from Dx; split by recording, about 80, 10 and 10 %"
     return Listing(entries, about, snomed=_snomed_names(path))
-
-
-_FOLDER_TABLE = "records.csv"
-
-
-def _list_folder(path: Path, limit: int | None) -> Listing:
-    if not (path / _FOLDER_TABLE).is_file():
-        listing = _list_challenge(path, limit)
-        return Listing(listing.entries, f"WFDB records without a {_FOLDER_TABLE}; reports are the headers' comments")
-    listing = Listing([], f"WFDB records of {_FOLDER_TABLE}")
-    for number, row in enumerate(islice(_table(path / _FOLDER_TABLE, ("record",)), limit), start=2):
-        record_id = row.get("record_id") or Path(row["record"]).name.removesuffix(".hea")
-        patient, split = _identifier(row.get("patient_id", "")), row.get("split", "")
-        if split not in ("", *SPLITS):
-            sentence = f"{path / _FOLDER_TABLE}, line {number}: the split is {split!r}; expected one of {SPLITS}"
-            listing.drops.append(Drop(record_id, "damaged table", sentence))
-            continue
-        listing.entries.append(
-            Entry(
-                record_id,
-                patient,
-                split or hashed_split(patient or record_id),
-                str(path / row["record"]),
-                report=row.get("report"),
-                labels=tuple(label.strip() for label in row.get("labels", "").split(";") if label.strip()),
-                age=_number(row.get("age", "")),
-                sex=row.get("sex", ""),
-            )
-        )
-    return listing
 
 
 _PARQUET_COLUMNS = ("record_id", "signal", "leads", "n_samples", "sampling_rate")
@@ -293,7 +190,7 @@ def _parquet_entries(path: Path) -> Iterator[Entry | Drop]:
             continue
         for number, row in enumerate(table.to_pylist()):
             record_id, patient = str(row["record_id"]), str(row.get("patient_id") or "")
-            split = row.get("split") or _FOLD_SPLITS.get(row.get("strat_fold") or 0)
+            split = row.get("split") or FOLD_SPLITS.get(row.get("strat_fold") or 0)
             split = split or hashed_split(patient or record_id)
             if split in SPLITS:
                 yield Entry(record_id, patient, split, str(path), group, number)
@@ -307,7 +204,7 @@ _LISTINGS = {
     "mimic-iv-ecg": _list_mimic,
     "challenge": _list_challenge,
     "parquet": _list_parquet,
-    "folder": _list_folder,
+    "folder": list_folder,
 }
 SOURCES = tuple(_LISTINGS)
 
@@ -321,7 +218,7 @@ def read_entries(
     """
     if source != "parquet":
         for entry in entries:
-            yield entry, _tried(entry.path, _read_wfdb, entry, source, snomed)
+            yield entry, _tried(entry.file, _read_files, entry, source, snomed)
         return
     for (path, group), together in groupby(entries, lambda entry: (entry.path, entry.row_group)):
         table = _tried(path, _read_row_group, path, group)
@@ -346,8 +243,8 @@ def _read_row(entry: Entry, table: Any) -> Recording:
     return labelled_recording(table.slice(entry.row, 1).to_pylist()[0], statement_phrases())
 
 
-def _read_wfdb(entry: Entry, source: str, snomed: dict[str, str]) -> Recording:
-    recording = read_wfdb(entry.path)
+def _read_files(entry: Entry, source: str, snomed: dict[str, str]) -> Recording:
+    recording = read_wfdb(entry.path) if entry.path else without_signal()
     if source == "challenge":
         return _with_challenge_comments(recording, snomed)
     return replace(
@@ -358,6 +255,7 @@ def _read_wfdb(entry: Entry, source: str, snomed: dict[str, str]) -> Recording:
         labels=entry.labels,
         age=entry.age,
         sex=entry.sex,
+        page=stored_page(entry.image, entry.page) if entry.image else None,
     )
 
 
@@ -368,7 +266,7 @@ def _with_challenge_comments(recording: Recording, snomed: dict[str, str]) -> Re
     for code in re.findall(r"\d+", said.get("Dx", "")):
         finding = finding_by_snomed(code)
         names.append(finding.snomed[code] if finding else snomed.get(code, code))
-    age = _number(said.get("Age", ""))
+    age = number_of(said.get("Age", ""))
     return replace(
         recording,
         report="",

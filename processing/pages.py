@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ class PageImage:
         n_pages: how many pages the file holds.
         note: what the reader of the result should know about the opening, or None.
         vectors: the page's lines and words, of a PDF opened with its drawing, or None.
+        format: of the file, as Pillow names it, or PDF.
     """
 
     image: np.ndarray
@@ -68,6 +70,7 @@ class PageImage:
     n_pages: int
     note: str | None = None
     vectors: VectorPage | None = None
+    format: str = ""
 
 
 def find_pages(paths: Iterable[str | Path], exclude: str | Path | None = None) -> list[Path]:
@@ -128,7 +131,12 @@ def open_pages(path: str | Path, drawing: bool = False) -> Iterator[PageImage]:
     if b"%PDF-" in head:
         yield from _open_pdf(path, drawing)
     else:
-        yield from _open_image(path)
+        yield from _open_image(path, path)
+
+
+def decode_page(picture: bytes, name: str) -> np.ndarray:
+    """(height, width, 3) uint8 RGB, upright, of an encoded picture; `name` is what its errors call it."""
+    return next(_open_image(BytesIO(picture), name)).image
 
 
 def open_page(path: str | Path, page: int = 1) -> PageImage:
@@ -153,12 +161,12 @@ def _own_size_limit() -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open_image(path: Path) -> Iterator[PageImage]:
+def _open_image(source: Path | BytesIO, path: Path | str) -> Iterator[PageImage]:
     from pillow_heif import register_heif_opener
 
     register_heif_opener()
     with _own_size_limit(), _damage_said(path):
-        image = Image.open(path)
+        image = Image.open(source)
         frames = getattr(image, "n_frames", 1)
     with image:
         n_pages = frames if image.format == "TIFF" else 1
@@ -168,10 +176,10 @@ def _open_image(path: Path) -> Iterator[PageImage]:
         for page in range(1, n_pages + 1):
             with _own_size_limit(), _damage_said(path):
                 pixels = _decode(image, page - 1, path)
-            yield PageImage(pixels, str(path), page, n_pages, note)
+            yield PageImage(pixels, str(path), page, n_pages, note, format=image.format or "")
 
 
-def _decode(image: Image.Image, frame: int, path: Path) -> np.ndarray:
+def _decode(image: Image.Image, frame: int, path: Path | str) -> np.ndarray:
     """(height, width, 3) uint8 of one frame."""
     if frame:
         image.seek(frame)
@@ -181,7 +189,7 @@ def _decode(image: Image.Image, frame: int, path: Path) -> np.ndarray:
 
 
 @contextmanager
-def _damage_said(path: Path) -> Iterator[None]:
+def _damage_said(path: Path | str) -> Iterator[None]:
     """Turns what the decoders raise into one sentence: on damaged files they raise nearly anything."""
     try:
         yield
@@ -198,7 +206,7 @@ def _damage_said(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _guard_size(image: Image.Image, path: Path) -> None:
+def _guard_size(image: Image.Image, path: Path | str) -> None:
     width, height = image.size
     if min(width, height) < MIN_SIDE:
         raise PageError(
@@ -273,7 +281,7 @@ def _open_pdf(path: Path, drawing: bool) -> Iterator[PageImage]:
                 raise PageError(
                     f"{path}: page {index + 1} of the PDF is damaged ({error}); print it again to PDF"
                 ) from error
-            yield PageImage(pixels, str(path), index + 1, n_pages, vectors=vectors)
+            yield PageImage(pixels, str(path), index + 1, n_pages, vectors=vectors, format="PDF")
     finally:
         document.close()
 

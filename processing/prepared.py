@@ -12,7 +12,8 @@ from .leads import LEAD_LAWS, LEADS, law_residuals
 from .records import Recording, encode_plain
 from .wfdb_records import RecordError
 
-SCHEMA_VERSION = 1
+# Version 2 brought the column `image`; shards of version 1 are read as they are.
+SCHEMA_VERSION = 2
 SPLITS = ("train", "validation", "test")
 ROWS_PER_GROUP = 32
 # Files of a prepared folder: what was asked for, and, once it is whole, what came of it.
@@ -30,7 +31,11 @@ _LAW_RESIDUAL_MV = 0.05
 
 
 def schema() -> Any:
-    """The Arrow schema of a shard; `signal` is little-endian int16 microvolts, lead after lead."""
+    """The Arrow schema of a shard.
+
+    `signal` is little-endian int16 microvolts, lead after lead; `image` the page of archives that have some, which
+    `datasets` opens as a picture. Of pages whose signal nobody knows, `signal` and `sampling_rate` are null.
+    """
     import pyarrow as pa
 
     words = pa.list_(pa.string())
@@ -46,8 +51,11 @@ def schema() -> Any:
         "age": pa.float64(),
         "sex": pa.string(),
         "split": pa.string(),
+        "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     }
-    return pa.schema(list(columns.items()), metadata={_VERSION_KEY: str(SCHEMA_VERSION)})
+    features = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
+    metadata = {_VERSION_KEY: str(SCHEMA_VERSION), "huggingface": features}
+    return pa.schema(list(columns.items()), metadata=metadata)
 
 
 def check(recording: Recording) -> None:
@@ -103,20 +111,22 @@ def complete_leads(recording: Recording) -> np.ndarray:
 
 
 def row_of(recording: Recording, split: str) -> dict[str, Any]:
-    """The row of a recording that `check` passed."""
-    complete = complete_leads(recording)
+    """The row of a recording that `check` passed, or of a page without a signal."""
+    known = recording.signal.shape[1] > 0
+    complete = complete_leads(recording) & known
     return {
         "record_id": recording.record_id,
         "patient_id": recording.patient_id,
-        "signal": encode_plain(recording.signal[complete]),
+        "signal": encode_plain(recording.signal[complete]) if known else None,
         "leads": [lead for lead, present in zip(LEADS, complete, strict=True) if present],
         "n_samples": recording.signal.shape[1],
-        "sampling_rate": int(recording.sampling_rate),
+        "sampling_rate": int(recording.sampling_rate) if known else None,
         "report": recording.report,
         "labels": list(recording.labels),
         "age": recording.age,
         "sex": recording.sex,
         "split": split,
+        "image": None if recording.page is None else {"bytes": recording.page, "path": None},
     }
 
 
@@ -185,11 +195,12 @@ def check_shards(shards: Iterable[str | Path]) -> None:
     for path in shards:
         found = open_parquet(path).schema_arrow
         version = (found.metadata or {}).get(_VERSION_KEY, b"none").decode()
-        if version != str(SCHEMA_VERSION):
+        if version not in ("1", str(SCHEMA_VERSION)):
             raise RecordError(
-                "schema", f"{path}: schema version {version}, expected {SCHEMA_VERSION}; run `ecgscan prepare` again"
+                "schema",
+                f"{path}: schema version {version}, expected 1 to {SCHEMA_VERSION}; run `ecgscan prepare` again",
             )
-        require_columns(path, found.names, schema().names)
+        require_columns(path, found.names, [name for name in schema().names if name != "image" or version != "1"])
 
 
 def prepared_split(folder: Path, split: str) -> list[Path] | None:
@@ -203,6 +214,12 @@ def prepared_split(folder: Path, split: str) -> list[Path] | None:
     if not (folder / REPORT).is_file():
         raise RecordError("unfinished", f"{folder}: its preparation was stopped; run the same `ecgscan prepare` again")
     rows = json.loads((folder / REPORT).read_text(encoding="utf-8")).get("written", {})
+    if not rows and pages_alone(folder):
+        raise RecordError(
+            "no signal",
+            f"{folder}: holds pages without a signal only, and training needs signals; name the WFDB record that each "
+            "page shows, or learn labels from them with `ecgscan finetune`",
+        )
     if split not in rows:
         raise RecordError("split", f"{folder}: has no split {split}; expected one of {list(rows)}")
     shards = sorted((folder / "data").glob(f"{split}-*.parquet"))
@@ -213,6 +230,12 @@ def prepared_split(folder: Path, split: str) -> list[Path] | None:
             "rows", f"{folder}: {found} rows in {split}, expected {rows[split]}; run the same `ecgscan prepare` again"
         )
     return shards
+
+
+def pages_alone(folder: Path) -> dict[str, int]:
+    """By split, the pages of a prepared folder whose signal nobody knows; none of a folder of another kind."""
+    report = folder / REPORT
+    return json.loads(report.read_text(encoding="utf-8")).get("pages", {}) if report.is_file() else {}
 
 
 def require_columns(path: str | Path, found: Iterable[str], expected: Iterable[str]) -> None:

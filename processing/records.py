@@ -20,6 +20,7 @@ class Recording:
     Attributes:
         signal: (12, samples) float32 in millivolts, standard lead order, NaN where nothing is known.
         sampling_rate: hertz.
+        page: encoded picture of the page that shows it, where an archive has one.
     """
 
     signal: np.ndarray
@@ -30,6 +31,7 @@ class Recording:
     labels: tuple[str, ...] = ()
     age: float | None = None
     sex: str = ""
+    page: bytes | None = None
 
     @property
     def duration_s(self) -> float:
@@ -105,8 +107,25 @@ def _labels_of_row(row: dict) -> tuple[str, ...]:
     return ()
 
 
+def _page_of_row(row: dict) -> bytes | None:
+    """The encoded page, where there is one that nobody has decoded."""
+    image = row.get("image")
+    return image.get("bytes") if isinstance(image, dict) else None
+
+
+def without_signal() -> Recording:
+    """What is known of a page before it is read: no sample."""
+    return Recording(np.empty((len(LEADS), 0), np.float32), 0.0)
+
+
 def recording_of_row(row: dict) -> Recording:
-    """A `Recording` from a Parquet row (prepared schema, or the column set of the development data)."""
+    """A `Recording` from a Parquet row (prepared schema, or the column set of the development data).
+
+    Raises:
+        RecordError: the row is a page whose signal is not known.
+    """
+    if row["signal"] is None:
+        raise RecordError("no signal", f"{row['record_id']}: only its page is known, a signal is needed here")
     return Recording(
         signal=_signal_of_row(row),
         sampling_rate=float(row["sampling_rate"]),
@@ -116,6 +135,7 @@ def recording_of_row(row: dict) -> Recording:
         labels=_labels_of_row(row),
         age=row.get("age"),
         sex=row.get("sex") or "",
+        page=_page_of_row(row),
     )
 
 
@@ -133,11 +153,12 @@ def labelled_recording(row: dict, statements: dict[str, str] | None = None) -> R
 
 
 def read_parquet(path: str | Path, limit: int | None = None) -> Iterator[Recording]:
-    """Recordings of one Parquet file, one row at a time."""
+    """Recordings of one Parquet file, one row at a time, without the pages of archives that have them."""
     import pyarrow.parquet as pq
 
-    done = 0
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64):
+    done, file = 0, pq.ParquetFile(path)
+    columns = [name for name in file.schema_arrow.names if name != "image"]
+    for batch in file.iter_batches(batch_size=64, columns=columns):
         for row in batch.to_pylist():
             if limit is not None and done >= limit:
                 return

@@ -10,11 +10,12 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from .findings import SUPERCLASS_PHRASES
-from .prepared import ShardWriter, check, row_of
+from .prepared import ROWS_PER_GROUP, ShardWriter, check, open_parquet, row_of, schema
 from .records import Recording, labelled_recording, recording_of_row
 from .wfdb_records import RecordError
 
-_SHUFFLE_ROWS = 512
+# Rows that are shuffled at a time: so many, or, where they carry pages, what this many bytes hold.
+_SHUFFLE_ROWS, _SHUFFLE_BYTES = 512, 256_000_000
 
 
 def prepare(
@@ -58,17 +59,22 @@ def prepare(
     return dict(counts)
 
 
-def labelled_parquet(path: str | Path, statements: dict[str, str] | None = None) -> Iterator[Recording]:
+def labelled_parquet(
+    path: str | Path, statements: dict[str, str] | None = None, *, pages: bool = False
+) -> Iterator[Recording]:
     """Recordings of a Parquet file of ECG archives, with everything known about them as English labels.
 
     Args:
         path: as `processing.records.read_parquet` reads it; the columns `scp_codes` (JSON) and `dx_names` are used
             where they are present.
         statements: English phrase by SCP-ECG code.
+        pages: whether recordings bring along the pages that their archive has of them.
     """
     import pyarrow.parquet as pq
 
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=64):
+    file = pq.ParquetFile(path)
+    columns = [name for name in file.schema_arrow.names if pages or name != "image"]
+    for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
         for row in batch.to_pylist():
             yield labelled_recording(row, statements)
 
@@ -118,6 +124,7 @@ class BatchStream(IterableDataset):
         seed: order and augmentation.
         start: batches to pass over, each process counting its own.
         rank, world: this process and the number of processes.
+        pages: whether recordings bring along the pages that their archive has of them.
     """
 
     def __init__(
@@ -130,6 +137,7 @@ class BatchStream(IterableDataset):
         start: int = 0,
         rank: int = 0,
         world: int = 1,
+        pages: bool = False,
     ):
         super().__init__()
         if not shards:
@@ -137,17 +145,30 @@ class BatchStream(IterableDataset):
         self.shards = sorted(str(path) for path in shards)
         self.make_sample, self.collate = make_sample, collate
         self.batch_size, self.seed, self.start = batch_size, seed, start
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.pages = rank, world, pages
         self.rows = count_rows(self.shards)
 
     def _rows_from(self, first: int) -> Iterator[tuple[int, dict]]:
         """Numbered raw rows, epoch after epoch, from row `first` on."""
-        from datasets import load_dataset
+        from datasets import Features, Image, load_dataset
 
-        stream = load_dataset("parquet", data_files=self.shards, split="train", streaming=True)
+        features = Features.from_arrow_schema(schema()) | {"image": Image(decode=False)}
+        # Shards without the column have no pages; asked for by name it would have to be in all of them.
+        columns = None if self.pages else [name for name in features if name != "image"]
+        stream = load_dataset(
+            "parquet",
+            data_files=self.shards,
+            split="train",
+            streaming=True,
+            features=Features(features),
+            columns=columns,
+        )
+        together = _SHUFFLE_ROWS
+        if self.pages:
+            together = min(together, max(1, _SHUFFLE_BYTES // bytes_per_row(self.shards)))
         epoch, position = divmod(first, self.rows)
         while True:
-            order = stream.shuffle(seed=self.seed + epoch, buffer_size=_SHUFFLE_ROWS)
+            order = stream.shuffle(seed=self.seed + epoch, buffer_size=together)
             if position:
                 order = order.skip(position)
             # iter() rather than iteration: the latter would give each worker its own files only.
@@ -179,6 +200,13 @@ def count_rows(shards: Iterable[str | Path]) -> int:
     import pyarrow.parquet as pq
 
     return sum(pq.ParquetFile(path).metadata.num_rows for path in shards)
+
+
+def bytes_per_row(shards: Iterable[str | Path]) -> int:
+    """What a row of some Parquet files takes in memory, on average, from their footers."""
+    footers = [open_parquet(path).metadata for path in shards]
+    held = sum(footer.row_group(group).total_byte_size for footer in footers for group in range(footer.num_row_groups))
+    return max(1, held // sum(footer.num_rows for footer in footers))
 
 
 def known_labels(shards: Iterable[str | Path]) -> list[str]:

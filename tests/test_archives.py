@@ -18,8 +18,9 @@ from archive_trees import (
     write_table,
 )
 
-from processing.archives import hashed_split, list_archive, read_entries
+from processing.archives import list_archive, read_entries
 from processing.leads import LEADS
+from processing.listings import hashed_split
 from processing.prepared import check
 from processing.records import Recording, read_wfdb
 from processing.wfdb_records import RecordError, read_record
@@ -169,7 +170,8 @@ def test_of_two_recordings_with_one_id_the_first_is_kept(simulated, tmp_path):
         ("mimic-iv-ecg", {}, "record_list.csv: there is no such file"),
         ("mimic-iv-ecg", {"record_list.csv": "subject_id,study_id,path\n"}, "machine_measurements.csv: there is no"),
         ("challenge", {}, r"no WFDB header \(\.hea\) there"),
-        ("folder", {"records.csv": "file\na\n"}, r"lacks the columns \['record'\]"),
+        ("folder", {"a.png": ""}, r"no WFDB header .* or name pages in a records\.csv"),
+        ("folder", {"records.csv": "name\na\n"}, "has neither the column record nor file"),
         ("folder", {"records.csv": "record,report\na,Vorhofflimmern für\n"}, "a CSV file there can't be read"),
         ("parquet", {}, "no Parquet file there"),
     ],

@@ -173,7 +173,7 @@ def test_a_killed_run_goes_on_in_several_processes_to_the_same_files(source, pre
     out = tmp_path / "out"
     killed = run("parquet", str(source), "--out", str(out))
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not list(out.glob(".prepare/train-*.json")):
+    while time.monotonic() < deadline and not list(out.glob(".prepare/data-train-*.json")):
         time.sleep(0.005)
     killed.send_signal(signals.SIGKILL)
     killed.wait()
@@ -209,7 +209,7 @@ def test_shards_of_another_schema_or_without_a_column_are_refused(prepared, tmp_
     with pytest.raises(RecordError, match=r"lacks the columns \['report'\]"):
         prepared_split(out, "train")
     pq.write_table(table.replace_schema_metadata({"ecgscan_schema": "99"}), shard)
-    with pytest.raises(RecordError, match="schema version 99, expected 1; run `ecgscan prepare` again"):
+    with pytest.raises(RecordError, match="schema version 99, expected 1 to 2; run `ecgscan prepare` again"):
         prepared_split(out, "train")
 
 
@@ -221,7 +221,7 @@ def test_a_missing_shard_is_noticed(prepared, tmp_path):
 
 
 def test_a_folder_of_other_recordings_or_files_is_refused(source, prepared, tmp_path):
-    with pytest.raises(UsageError, match="300 recordings of parquet in schema version 1, asked for 5 recordings"):
+    with pytest.raises(UsageError, match="300 recordings of parquet in schema version 2, asked for 5 recordings"):
         prepare_command("parquet", source, prepared, limit=5, num_processes=1)
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="take an empty or a new folder"):

@@ -55,8 +55,8 @@ def test_prepared_rows_hold_the_recordings(shards):
         stored = read[recording.record_id]
         assert np.abs(stored.signal - recording.signal).max() <= 0.00051
         assert (stored.report, stored.labels) == (recording.report, recording.labels)
-    columns = pq.ParquetFile(shards[0]).schema_arrow.names
-    assert columns == "record_id patient_id signal leads n_samples sampling_rate report labels age sex split".split()
+    columns = "record_id patient_id signal leads n_samples sampling_rate report labels age sex split image".split()
+    assert pq.ParquetFile(shards[0]).schema_arrow.names == columns
 
 
 def test_unusable_recordings_are_counted_and_unknown_leads_left_out(tmp_path):
