@@ -47,6 +47,7 @@ _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
+_OTHER_NAMES = -1.0  # ours: the same, below which other names are printed there
 # ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
 _ROWS_SEEN = 1000.0
 _NO_ROWS = 100.0  # ours: the same, below which there are none
@@ -84,6 +85,13 @@ def _holds_an_ecg(layout: FoundLayout, seen: bool) -> bool:
     """
     names, rows = (0.0, _NO_ROWS) if seen else (_NAMES_SEEN, _ROWS_SEEN)
     return layout.printed > names or layout.gain > rows
+
+
+def doubted_names(layout: FoundLayout) -> list[str]:
+    """A sentence where what is printed beside the rows speaks against the names that the layout gives them."""
+    if layout.printed >= _OTHER_NAMES:
+        return []
+    return [f"the names printed beside the rows don't look like {', '.join(strip.lead for strip in layout.strips)}"]
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -167,7 +175,8 @@ class PageReading(ABC):
             columns=columns,
             calibration=self.config.calibration,
         )
-        return replace(reading, warnings=contradictions(speed[0], gain[0], pulse, located.names))
+        warnings = contradictions(speed[0], gain[0], pulse, located.names) + doubted_names(layout)
+        return replace(reading, warnings=warnings)
 
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]

@@ -15,6 +15,7 @@ from modeling_ecgscan.edges_ecgscan import (
 )
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.laws_ecgscan import law_residual_uv, name_six_rows
+from modeling_ecgscan.page_reading_ecgscan import doubted_names
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize
 from modeling_ecgscan.readings_ecgscan import Located
 from modeling_ecgscan.rectifying_ecgscan import StripColumns
@@ -259,3 +260,11 @@ def test_heart_rate_of_a_regular_rhythm_is_the_rate_of_its_peaks():
     confidence = np.isfinite(signal).astype(np.float32)
     assert heart_rate(signal, confidence) == pytest.approx(75.0, abs=0.5)
     assert heart_rate(np.full((12, 5000), np.nan, np.float32), np.zeros((12, 5000), np.float32)) is None
+
+
+@pytest.mark.parametrize(("printed", "said"), [(2.4, 0), (0.0, 0), (-1.5, 1)])
+def test_names_that_contradict_the_printed_ones_are_said_to(printed, said):
+    strips = [FoundStrip(lead, row, 0, 0.0, 250.0, 30.0 * row) for row, lead in enumerate(("I", "II", "III"))]
+    sentences = doubted_names(FoundLayout("3x1", strips, 0.0, 2000.0, printed))
+    assert len(sentences) == said
+    assert all("I, II, III" in sentence for sentence in sentences)
