@@ -19,6 +19,7 @@ from .checkpoint import replace_folder
 from .shared_batch_norm import share_batch_norm
 
 _SYNC_STEPS = 10
+AVERAGE = 0.998  # of the weights over steps, what the mean so far keeps at each
 
 
 @dataclass

@@ -13,13 +13,12 @@ from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, read
 from processing.records import Recording
 from processing.triplets import BatchStream
 
-from .training_loop import StageArguments, Task, run
+from .training_loop import AVERAGE, StageArguments, Task, run
 from .training_pages import find_sample, locate_sample, name_samples, stack, tile_samples
 
 PARTS: tuple[str, ...] = ("find", "locate", "name", "trace")
 # A page of its own is rendered for every row; a step sees more small samples than large ones.
 TILES_PER_PAGE, NAMES_PER_PAGE = 4, 12
-AVERAGE = 0.998  # ours
 
 
 def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> None:

@@ -18,7 +18,7 @@ from processing.simulator import RHYTHMS
 from processing.triplets import SUPERCLASS_PHRASES, BatchStream, known_labels, label_text
 
 from .statistics import auroc, macro
-from .training_loop import StageArguments, Task, run
+from .training_loop import AVERAGE, StageArguments, Task, run
 
 _TEXT_LENGTH = 64
 _REPORT_SHARE = 0.6
@@ -57,7 +57,7 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
 
     validation = [recording for path in args.validation_shards for recording in read_parquet(path)]
     evaluate = (lambda module: evaluate_signal_text(module, args.processor, validation)) if validation else None
-    run(model, Task(batches, losses, evaluate, max(1, args.steps // 3)), args, accelerator)
+    run(model, Task(batches, losses, evaluate, max(1, args.steps // 3), AVERAGE), args, accelerator)
 
 
 class SignalTextSamples:
