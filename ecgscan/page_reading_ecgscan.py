@@ -176,7 +176,7 @@ class PageReading(ABC):
             calibration=self.config.calibration,
         )
         warnings = contradictions(speed[0], gain[0], pulse, located.names) + doubted_names(layout)
-        return replace(reading, warnings=warnings)
+        return replace(reading, warnings=reading.warnings + warnings)
 
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]

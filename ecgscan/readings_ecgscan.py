@@ -25,6 +25,7 @@ class ECGReading:
         speed, gain: value and whether it was "read" or "assumed".
         columns: "sequential" or "simultaneous", and its source.
         source: "picture", or "vectors" where the lines of a PDF were read themselves.
+        rhythm_residual_uv: mean difference between rhythm strips and the short strips of the same leads, or None.
         strips: per strip its lead, row, column, times, confidence, trace and outline in image pixels.
         warnings: where sources of paper speed or gain contradict each other, a sentence each.
         embedding: (projection_dim,) unit vector beside those of signals and texts, or None.
@@ -46,6 +47,7 @@ class ECGReading:
     findings: dict[str, float] = field(default_factory=dict)
     heart_rate_bpm: float | None = None
     lead_law_residual_uv: float | None = None
+    rhythm_residual_uv: float | None = None
     grid_px_per_mm: float | None = None
     features: dict[str, float] = field(default_factory=dict)
     source: str = "picture"

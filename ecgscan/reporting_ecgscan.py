@@ -11,6 +11,7 @@ from .laws_ecgscan import agreed, law_residual_uv
 from .readings_ecgscan import ECGReading, Located
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
+from .witnesses_ecgscan import recorded_at_once, rhythm_residual_uv
 
 SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
@@ -192,6 +193,7 @@ def _features(
     strips: list[FoundStrip],
     traces: list[StripColumns],
     residual_uv: float | None,
+    rhythm_uv: float | None,
     scale_sure: float,
 ) -> dict[str, float]:
     sure = np.concatenate(
@@ -208,6 +210,7 @@ def _features(
         "layout": float(located.layout.score_per_mm),
         "ecg": located.ecg_probability,
         "law": float(min(residual_uv, 300.0) / 100.0) if residual_uv is not None else 0.6,
+        "rhythm": float(min(rhythm_uv, 300.0) / 100.0) if rhythm_uv is not None else 0.6,
         "leads": len({strip.lead for strip in strips}) / 12.0,
         "unusual_length": float(min(abs(np.log(length / STANDARD_ROW_MM)), 0.3)) * 10.0,
         "scale": scale_sure,
@@ -254,12 +257,14 @@ def report(
         moved_s[lead, where] = times[k][0] - (strip.start_mm - first) / speed[0] if columns == "sequential" else 0.0
         described.append((k, _describe(located, strip, trace, times[k], float(sure.mean()) if len(sure) else 0.0)))
     residual = law_residual_uv(signal)
-    features = _features(located, strips, traces, residual, speed[1] * gain[1])
+    rhythm = rhythm_residual_uv(strips, traces, gain[0], columns)
+    features = _features(located, strips, traces, residual, rhythm, speed[1] * gain[1])
     quality = quality_of(features, calibration)
     if features["confidence"] < calibration.get("confidence_threshold", _LEAST_CONFIDENCE):
         return replace(
             nothing_read("no trace that could be followed was found on the page", quality), features=features
         )
+    at_once = recorded_at_once(strips, traces)
     read_source = calibration.get("scale_threshold", 0.9)
     missing = [lead for lead in LEADS if lead not in {strip.lead for strip in strips}]
     rows: list[list[str]] = [[] for _ in range(1 + max(strip.row for strip in strips))]
@@ -274,13 +279,25 @@ def report(
         quality=quality,
         speed=(speed[0], "read" if speed[1] >= read_source else "assumed"),
         gain=(gain[0], "read" if gain[1] >= read_source else "assumed"),
-        columns=(columns, "assumed"),
+        columns=(columns, "read" if at_once == (columns == "simultaneous") else "assumed"),
         strips=[text for _, text in sorted(described, key=lambda item: item[0])],
         heart_rate_bpm=heart_rate(signal, confidence),
         lead_law_residual_uv=residual,
+        rhythm_residual_uv=rhythm,
         grid_px_per_mm=located.geometry.px_per_mm(),
         features=features,
+        warnings=_columns_warning(columns, at_once),
     )
+
+
+def _columns_warning(columns: str, at_once: bool | None) -> list[str]:
+    """What the rhythm strips say against the way in which the columns were taken to be recorded."""
+    told = "simultaneous" if at_once else "sequential"
+    if at_once is None or told == columns:
+        return []
+    return [
+        f"rhythm strips show that the columns are {told}, but {columns} was taken: read again with --columns {told}"
+    ]
 
 
 def _describe(

@@ -39,6 +39,7 @@ class Row:
     source: str = ""
     heart_rate_bpm: str = ""
     lead_law_residual_uv: str = ""
+    rhythm_residual_uv: str = ""
     pr_ms: str = ""
     qrs_ms: str = ""
     qt_ms: str = ""
@@ -121,6 +122,7 @@ def refuse_below(reading: Any, min_quality: float) -> Any:
         ),
         heart_rate_bpm=None,
         lead_law_residual_uv=None,
+        rhythm_residual_uv=None,
     )
 
 
@@ -159,6 +161,7 @@ def page_json(page: PageImage, reading: Any, model: dict[str, str], seconds: flo
         "leads": lead_parts(reading.signal, reading.confidence),
         "heart_rate_bpm": _rounded(reading.heart_rate_bpm, 1),
         "lead_law_residual_uv": _rounded(reading.lead_law_residual_uv, 1),
+        "rhythm_residual_uv": _rounded(reading.rhythm_residual_uv, 1),
         "warnings": list(reading.warnings),
         "measurements": _measured(reading).as_json(),
         "findings": findings_list(reading.findings),
@@ -195,6 +198,7 @@ def error_json(file: str, page: int, reason: str, model: dict[str, str]) -> dict
         "leads": {},
         "heart_rate_bpm": None,
         "lead_law_residual_uv": None,
+        "rhythm_residual_uv": None,
         "warnings": [],
         "measurements": None,
         "findings": [],
@@ -280,6 +284,7 @@ def row_of(document: dict[str, Any]) -> Row:
         source=text("source"),
         heart_rate_bpm=text("heart_rate_bpm"),
         lead_law_residual_uv=text("lead_law_residual_uv"),
+        rhythm_residual_uv=text("rhythm_residual_uv"),
         pr_ms=text("measurements", "pr_ms"),
         qrs_ms=text("measurements", "qrs_ms"),
         qt_ms=text("measurements", "qt_ms"),

@@ -9,6 +9,7 @@ import numpy as np
 from .pulse_size_ecgscan import PulseSize
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
+from .witnesses_ecgscan import likeness
 
 _OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.125  # columns of a tile are not independent witnesses
@@ -230,7 +231,7 @@ def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) ->
         scores[row, LEADS.index(strips[k].lead)] += 3.0 * strips[k].name_probability
         for other, strip in enumerate(strips):
             if not strip.is_rhythm:
-                alike = _likeness(columns[k], columns[other], strip)
+                alike = likeness(columns[k], columns[other], strip)
                 scores[row, LEADS.index(strip.lead)] -= _WITNESSES / 2 * np.log(1.0 - alike + 0.005)
     named = list(strips)
     for row, lead in zip(*linear_sum_assignment(-scores), strict=True):
@@ -238,20 +239,3 @@ def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) ->
         probability = float(share[lead] / share.sum())
         named[rhythm[row]] = replace(strips[rhythm[row]], lead=LEADS[lead], name_probability=probability)
     return named
-
-
-def _likeness(rhythm: StripColumns, short: StripColumns, strip: FoundStrip) -> float:
-    """Share of a short strip's variance that a rhythm strip explains over its place, best within half a millimetre.
-
-    The mean of two shares: of waves as they are, and of waves of any size, as one row may have been followed badly.
-    """
-    x = np.arange(strip.start_mm + 1.0, strip.end_mm - 1.0, 0.2)
-    if len(x) < 50:
-        return 0.0
-    own = np.interp(x, short.x_mm, short.height_mm)
-    found = [np.interp(x + shift, rhythm.x_mm, rhythm.height_mm) for shift in (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)]
-    if own.std() < 1e-3 or min(other.std() for other in found) < 1e-3:
-        return 0.0
-    alike = max(max(float(np.corrcoef(own, other)[0, 1]), 0.0) ** 2 for other in found)
-    same = max(max(1.0 - float((own - other).var() / own.var()), 0.0) for other in found)
-    return (alike + same) / 2

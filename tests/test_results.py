@@ -39,7 +39,16 @@ def test_the_json_has_the_documented_keys_and_values(page, reading):
     document = page_json(_opened(page), reading, MODEL, 1.234)
     assert list(document) == [
         *("file", "page", "status", "reason", "quality", "layout", "paper_speed", "gain", "columns", "source"),
-        *("leads", "heart_rate_bpm", "lead_law_residual_uv", "warnings", "measurements", "findings", "model"),
+        *(
+            "leads",
+            "heart_rate_bpm",
+            "lead_law_residual_uv",
+            "rhythm_residual_uv",
+            "warnings",
+            "measurements",
+            "findings",
+            "model",
+        ),
         "seconds",
     ]
     assert document["leads"]["V1"] == {"start_s": 5.0, "end_s": 7.5, "confidence": 0.9}
