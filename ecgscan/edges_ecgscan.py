@@ -26,6 +26,7 @@ _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spr
 _PULSE_SIZE, _PULSE_NEAR_MM = 0.05, 4.0
 _WITNESSES = 12.0  # ours: a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
+_AT_ONCE = 6.0  # by which columns of one moment must explain rhythm strips better
 
 
 def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets: np.ndarray) -> np.ndarray:
@@ -218,24 +219,44 @@ def rest_on_pulses(
 def name_rhythm_strips(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
     """Rhythm strips named after the leads whose short strips above show the same waves at the same place.
 
-    The printed name and what machines usually print count as evidence too; no lead is given twice. Only pages whose
-    columns follow one another repeat waves in place.
+    The printed name and what machines usually print count as evidence too; no lead is given twice. Where columns were
+    clearly recorded at one moment, their waves stand at the beginning of the rhythm strip instead.
     """
     from scipy.optimize import linear_sum_assignment
 
     rhythm = [k for k, strip in enumerate(strips) if strip.is_rhythm]
     if not rhythm:
         return strips
+    best: tuple[float, np.ndarray, np.ndarray] | None = None
+    for at_once in (False, True):
+        scores = _rhythm_scores(strips, columns, rhythm, at_once)
+        leads = linear_sum_assignment(-scores)[1]
+        total = float(scores[np.arange(len(rhythm)), leads].sum()) - _AT_ONCE * at_once
+        if best is None or total > best[0]:
+            best = total, scores, leads
+    assert best is not None
+    named = list(strips)
+    for k, scores, lead in zip(rhythm, *best[1:], strict=True):
+        share = np.exp(scores - scores.max())
+        named[k] = replace(strips[k], lead=LEADS[lead], name_probability=float(share[lead] / share.sum()))
+    return named
+
+
+def _rhythm_scores(
+    strips: list[FoundStrip], columns: list[StripColumns], rhythm: list[int], at_once: bool
+) -> np.ndarray:
+    """(rhythm strips, 12) evidence of every lead: name, custom, and the waves of short strips.
+
+    Args:
+        at_once: whether short strips show the moment at which the rhythm strip begins, not the one above which they
+            stand.
+    """
     scores = np.array([[_USUAL_RHYTHM.get(lead, 0.0) for lead in LEADS]] * len(rhythm))
     for row, k in enumerate(rhythm):
         scores[row, LEADS.index(strips[k].lead)] += 3.0 * strips[k].name_probability
         for other, strip in enumerate(strips):
             if not strip.is_rhythm:
-                alike = likeness(columns[k], columns[other], strip)
+                aside = strips[k].start_mm - strip.start_mm if at_once else 0.0
+                alike = likeness(columns[k], columns[other], strip, aside)
                 scores[row, LEADS.index(strip.lead)] -= _WITNESSES / 2 * np.log(1.0 - alike + 0.005)
-    named = list(strips)
-    for row, lead in zip(*linear_sum_assignment(-scores), strict=True):
-        share = np.exp(scores[row] - scores[row].max())
-        probability = float(share[lead] / share.sum())
-        named[rhythm[row]] = replace(strips[rhythm[row]], lead=LEADS[lead], name_probability=probability)
-    return named
+    return scores

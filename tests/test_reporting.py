@@ -79,6 +79,11 @@ def test_a_rhythm_strip_takes_the_name_of_the_lead_that_it_repeats():
     seen.append(columns_of(x, waves["V1"], np.ones(len(x), bool)))
     assert name_rhythm_strips(strips, seen)[4].lead == "V1"
     assert [strip.lead for strip in name_rhythm_strips(strips, seen)[:4]] == ["I", "V1", "II", "V2"]
+    at_once = [
+        replace(seen[k], height_mm=np.interp(x - 125.0, x, seen[k].height_mm)) if k % 2 else seen[k]
+        for k in (0, 1, 2, 3)
+    ]
+    assert name_rhythm_strips(strips, [*at_once, seen[4]])[4].lead == "V1"
 
 
 def test_a_row_found_too_low_is_moved_to_where_its_traces_rest():
