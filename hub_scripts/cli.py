@@ -111,9 +111,11 @@ def classify(
 
 @app.command()
 def evaluate(
-    train: Annotated[Path, typer.Option(help="Parquet of labelled recordings to fit probes on.")],
-    validation: Annotated[Path, typer.Option(help="Parquet by which their strength is chosen.")],
-    test: Annotated[Path, typer.Option(help="Parquet on which they are measured.")],
+    train: Annotated[
+        list[Path], typer.Option(help="Parquet of labelled recordings to fit probes on; repeat for more.")
+    ],
+    validation: Annotated[list[Path], typer.Option(help="Parquet by which their strength is chosen.")],
+    test: Annotated[list[Path], typer.Option(help="Parquet on which they are measured.")],
     out: Annotated[Path, typer.Option(help="Folder for evaluation.json.")],
     pages: Annotated[int, typer.Option(min=0, help="Test recordings that are rendered and read.")] = 200,
     condition: Annotated[Literal["clean", "scan", "photo"], typer.Option(help="How worn the pages are.")] = "scan",

@@ -44,12 +44,21 @@ class Split:
 
 
 def evaluate_command(
-    train: Path, validation: Path, test: Path, out: Path, *, pages: int, condition: str, seed: int, model: str | None
+    train: list[Path],
+    validation: list[Path],
+    test: list[Path],
+    out: Path,
+    *,
+    pages: int,
+    condition: str,
+    seed: int,
+    model: str | None,
 ) -> int:
     """Evaluates a checkpoint and writes `evaluation.json`; returns the exit code."""
     prepare_folder(out)
     splits = {
-        name: Split(_read(path), {}) for name, path in (("train", train), ("validation", validation), ("test", test))
+        name: Split([recording for path in paths for recording in _read(path)], {})
+        for name, paths in (("train", train), ("validation", validation), ("test", test))
     }
     refuse_shared_patients({name: split.patients for name, split in splits.items()})
     reader = load_reader(model)
@@ -77,7 +86,7 @@ def evaluate_command(
     document["probe"] = {task: _probes(splits, task, seen, page) for task in TASKS}
     document["prompts"] = _prompts(reader, splits["test"], seen, page)
     if page is not None:
-        document["retrieval"] = _retrieval(page.embedding, splits["test"].features["signal, 10 s"][seen].embedding)
+        document["retrieval"] = _retrieval(page.embedding, splits["test"].features["signal, 10 s"].embedding, seen)
     (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
     _print(document)
     return 0
@@ -196,11 +205,12 @@ def _prompts(reader: Reader, test: Split, seen: np.ndarray, page: Features | Non
     return found
 
 
-def _retrieval(pages: np.ndarray, signals: np.ndarray) -> dict[str, float]:
-    """Share of pages whose own recording, whole, is the nearest, or among the five nearest, of all printed ones."""
+def _retrieval(pages: np.ndarray, signals: np.ndarray, seen: np.ndarray) -> dict[str, float]:
+    """Share of pages whose own recording, whole, is the nearest, or among the five nearest, of all test recordings."""
     similarity = pages @ signals.T
-    rank = (similarity > np.diag(similarity)[:, None]).sum(1)
-    return {"among": len(pages), "r_at_1": float((rank < 1).mean()), "r_at_5": float((rank < 5).mean())}
+    own = similarity[np.arange(len(pages)), seen]
+    rank = (similarity > own[:, None]).sum(1)
+    return {"among": len(signals), "r_at_1": float((rank < 1).mean()), "r_at_5": float((rank < 5).mean())}
 
 
 def representations(document: dict[str, Any]) -> list[str]:

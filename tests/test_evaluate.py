@@ -37,7 +37,8 @@ def test_every_representation_is_probed_and_pages_are_retrieved(ecgscan, tiny, s
         figure = found[name]["1"][0]
         assert 0 <= figure["low"] <= figure["auroc"] <= figure["high"] <= 1
     assert "left_out" in document["probe"]["form"]
-    assert document["retrieval"]["among"] == document["pages"] == 3
+    assert document["pages"] == 3
+    assert document["retrieval"]["among"] == document["recordings"]["test"]
     assert "signal, 10 s" in out
 
 
@@ -49,11 +50,18 @@ def test_a_patient_on_both_sides_is_refused(ecgscan, tiny, splits, tmp_path):
 
 
 def test_a_page_that_lies_nearest_to_its_own_recording_counts_as_found():
-    pages = np.eye(6)
-    assert _retrieval(pages, pages)["r_at_1"] == 1.0
-    shifted = _retrieval(pages, np.roll(pages, 1, axis=0) + 0.5 * pages)
-    assert shifted["r_at_1"] == 0.0
-    assert shifted["r_at_5"] == 1.0
+    signals, seen = np.eye(6), np.array([1, 4, 5])
+    assert _retrieval(signals[seen], signals, seen) == {"among": 6, "r_at_1": 1.0, "r_at_5": 1.0}
+    shifted = _retrieval(np.roll(signals, 1, axis=0)[seen] + 0.5 * signals[seen], signals, seen)
+    assert (shifted["r_at_1"], shifted["r_at_5"]) == (0.0, 1.0)
+
+
+def test_recordings_of_several_files_are_probed_together(ecgscan, tiny, splits, tmp_path):
+    code, _, _ = ecgscan(
+        "evaluate", *_options(splits), "--train", splits["train"], "--out", tmp_path, "--pages", 0, "--model", tiny
+    )
+    assert code == 0
+    assert json.loads((tmp_path / "evaluation.json").read_text())["recordings"]["train"] == 48
 
 
 def test_what_is_not_printed_does_not_reach_the_features(tiny):
