@@ -26,6 +26,7 @@ _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spr
 _PULSE_SIZE, _PULSE_NEAR_MM = 0.05, 4.0
 _WITNESSES = 12.0  # ours: a short strip's worth of independent moments
 _USUAL_RHYTHM = {"II": 3.0, "V1": 2.0, "V5": 2.0}  # what machines print below the columns, as evidence
+_UNSEEN_LIKENESS = 0.75  # between a rhythm strip and a lead that is not on the page
 _AT_ONCE = 6.0  # by which columns of one moment must explain rhythm strips better
 
 
@@ -252,6 +253,9 @@ def _rhythm_scores(
             stand.
     """
     scores = np.array([[_USUAL_RHYTHM.get(lead, 0.0) for lead in LEADS]] * len(rhythm))
+    # of a lead that nothing above shows, nothing is known
+    shown = {strip.lead for strip in strips if not strip.is_rhythm}
+    scores[:, [lead not in shown for lead in LEADS]] -= _WITNESSES / 2 * np.log(1.0 - _UNSEEN_LIKENESS)
     for row, k in enumerate(rhythm):
         scores[row, LEADS.index(strips[k].lead)] += 3.0 * strips[k].name_probability
         for other, strip in enumerate(strips):

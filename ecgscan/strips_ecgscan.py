@@ -1,5 +1,6 @@
 """From dense maps in paper coordinates to strips: rows, columns and the name of every lead."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +16,8 @@ STANDARD_ROW_MM = 250.0
 # What a rhythm strip of each lead must explain first: a row that may be any lead explains too much.
 _RHYTHM_COST = np.array([{"II": 8.0, "V1": 20.0, "V5": 20.0}.get(lead, 60.0) for lead in LEADS])
 _PER_NAME = 30.0  # weight of the log odds of printed names beside the evidence of the maps
+_CUT_PRICE = 60.0  # of a layout of which rows are missing
+_AS_LONG = 0.6  # of a row's length, for another to be one of traces too
 _FREE_GAIN = 2.2  # a free layout must explain this much more than the best known one
 
 
@@ -212,6 +215,7 @@ class FoundLayout:
         score_per_mm: mean log probability of the leads along their strips.
         gain: how much better the maps are explained by these strips than by none.
         printed: log odds, per strip, that its name is printed where it should be.
+        further_rows: rows of traces on the page that are none of these strips.
     """
 
     name: str
@@ -219,6 +223,7 @@ class FoundLayout:
     score_per_mm: float
     gain: float
     printed: float = 0.0
+    further_rows: int = 0
 
 
 def decode_layout(
@@ -235,25 +240,41 @@ def decode_layout(
         return None
     empty = np.array([row.cumulative[-1, 0] for row in evidence])
     nothing = float(empty.sum())
-    best: tuple[float, float, str, list[int], float, float] | None = None
-    for name, rows in layouts.items():
+    best: tuple[float, float, str, list[list[str]], list[int], float, float] | None = None
+    for name, rows, price in (*((name, rows, 0.0) for name, rows in layouts.items()), *_cut(layouts, len(evidence))):
         n_columns = max(len(leads) for leads in rows)
         for chosen in _row_choices(evidence, len(rows)):
             score, left, width = _template_score([evidence[k] for k in chosen], rows, n_columns)
-            score += nothing - float(empty[chosen].sum())
+            score += nothing - float(empty[chosen].sum()) - price
             fit = 0.0 if names is None else _names_fit(names, [evidence[k] for k in chosen], rows, left, width)[0]
             if best is None or score + _PER_NAME * fit > best[0] + _PER_NAME * best[1]:
-                best = (score, fit, name, chosen, left, width)
+                best = (score, fit, name, rows, chosen, left, width)
     free = _free_layout(evidence)
     if best is None:
         return None if free is None else _free_to_layout(free[1], free[0] - nothing, evidence, names)
-    score, fit, name, chosen, left, width = best
-    rows = layouts[name]
+    score, fit, name, rows, chosen, left, width = best
     if free is not None and free[0] - nothing > _FREE_GAIN * max(score - nothing, 1.0):
         own = _free_to_layout(free[1], free[0] - nothing, evidence, names)
         if names is None or own.printed > fit / sum(len(leads) for leads in rows):
             return own
     return _template_to_layout([evidence[k] for k in chosen], name, rows, (left, width), score - nothing, names)
+
+
+def _cut(layouts: dict[str, list[list[str]]], count: int) -> Iterator[tuple[str, list[list[str]], float]]:
+    """Layouts of several columns of which only some neighbouring rows are on the page, and what that costs."""
+    for name, rows in layouts.items():
+        if max(len(leads) for leads in rows) > 1:
+            for first in range(len(rows) - count + 1 if count < len(rows) else 0):
+                part = rows[first : first + count]
+                if 2 * sum(len(leads) > 1 for leads in part) >= count:
+                    yield name, part, _CUT_PRICE
+
+
+def further_rows(layout: FoundLayout, rows: list[tuple[float, float]]) -> int:
+    """How many rows (middle and length, mm) as long as those of a layout are none of its own."""
+    own = {strip.baseline_mm for strip in layout.strips}
+    usual = float(np.median([length for middle, length in rows if middle in own])) if own else 0.0
+    return sum(middle not in own and length > _AS_LONG * usual for middle, length in rows)
 
 
 def _names_fit(
@@ -283,7 +304,7 @@ def _row_choices(evidence: list[RowEvidence], count: int) -> list[list[int]]:
     spare = len(evidence) - count
     if spare < 0:
         return []
-    choices = [list(range(first, first + count)) for first in range(spare + 1)] if spare <= 2 else []
+    choices = [list(range(first, first + count)) for first in range(spare + 1)]
     if spare:
         likeness = [np.maximum(row.log_lead[:, 1:].max(1) - row.log_lead[:, 0], 0.0).sum() for row in evidence]
         strongest = sorted(int(k) for k in np.argsort(likeness)[::-1][:count])

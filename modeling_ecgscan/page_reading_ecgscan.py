@@ -26,7 +26,7 @@ from .settling_ecgscan import (
     standard_width,
     turned,
 )
-from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, row_evidence
+from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, further_rows, row_evidence
 from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, NAME_STRIDE, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y
 from .views_ecgscan import (
     CLOSE_UP,
@@ -41,12 +41,14 @@ from .views_ecgscan import (
     whole_view,
 )
 
+_DARK = 90  # grey level below which most of a page lies whose paper is dark
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 # cells between nodes of the page's map, where a grid is seen and where it is not
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
+_NAMED = 1.5  # ours: the same, from which rows are an ECG's whatever stands beside them
 _OTHER_NAMES = -1.0  # ours: the same, below which other names are printed there
 # ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
 _ROWS_SEEN = 1000.0
@@ -92,6 +94,16 @@ def doubted_names(layout: FoundLayout) -> list[str]:
     if layout.printed >= _OTHER_NAMES:
         return []
     return [f"the names printed beside the rows don't look like {', '.join(strip.lead for strip in layout.strips)}"]
+
+
+def _further(layout: FoundLayout) -> list[str]:
+    """A sentence where more rows of traces stand on the page than its ECG has, as where there are two."""
+    if layout.further_rows < 2:
+        return []
+    return [
+        f"{layout.further_rows} more rows of traces are on the page than a {layout.name} ECG has; "
+        "if it shows two ECGs, cut it and read them one by one"
+    ]
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -153,8 +165,14 @@ class PageReading(ABC):
         if min(image.shape[:2]) < 48:
             return nothing_read(f"the page is {image.shape[1]} x {image.shape[0]} pixels, too small to read", 0.0)
         located = self.locate(image)
+        if isinstance(located, str) and np.median(image) < _DARK:
+            image = 255 - image  # light traces on a dark screen, or a negative
+            located = self.locate(image)
         if isinstance(located, str):
             return nothing_read(located, 0.0)
+        further = _further(located.layout)
+        if further and located.layout.printed < _NAMED:
+            return nothing_read(further[0], 0.0)
         small, geometry = _at_reading_scale(image, located.geometry)
         geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
         pulses = measure_pulses(small, geometry, strips)
@@ -175,7 +193,7 @@ class PageReading(ABC):
             columns=columns,
             calibration=self.config.calibration,
         )
-        warnings = contradictions(speed[0], gain[0], pulse, located.names) + doubted_names(layout)
+        warnings = contradictions(speed[0], gain[0], pulse, located.names) + doubted_names(layout) + further
         return replace(reading, warnings=reading.warnings + warnings)
 
     def _settle_scale(
@@ -307,6 +325,7 @@ class PageReading(ABC):
         layout = decode_layout(evidence, self.config.layouts, names)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
+        layout = replace(layout, further_rows=further_rows(layout, rows))
         speed, gain = softmax(page[1:3]), softmax(page[3:6])
         return Located(image.shape[:2], geometry, layout, ecg, speed, gain, names)
 

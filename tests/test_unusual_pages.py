@@ -1,0 +1,76 @@
+"""Pages that are cut, stacked or shown as negatives: read in part, refused with a reason, or read as they are."""
+
+import cv2
+import numpy as np
+import pytest
+from transformers import AutoModel, AutoProcessor
+
+import modeling_ecgscan  # noqa: F401
+from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip, decode_layout, further_rows, row_evidence
+from processing.layouts import LAYOUTS
+from processing.leads import LEADS
+from processing.pages import open_page
+
+KNOWN = {name: [list(row) for row in layout.rows] for name, layout in LAYOUTS.items()}
+ROWS_MM = (0.0, 30.0, 60.0, 90.0)
+
+
+def evidence_of(rows: list[list[str]], middles: tuple[float, ...]):
+    """Evidence of rows of 250 mm on which each lead is likely where it stands."""
+    x = np.arange(-10.0, 260.0, 2.0)
+    paper, lead = [], []
+    for middle, leads in zip(middles, rows, strict=True):
+        share = np.full((len(x), 13), 0.02)
+        column = np.floor(x * len(leads) / 250.0).astype(int)
+        of = [1 + LEADS.index(leads[k]) if 0 <= k < len(leads) else 0 for k in column]
+        share[np.arange(len(x)), of] = 0.76
+        paper.append(np.stack([x, np.full(len(x), middle)], 1))
+        lead.append(share)
+    lines = [(middle, 250.0) for middle in middles]
+    return row_evidence(np.concatenate(paper), np.log(np.concatenate(lead)), np.zeros(len(x) * len(rows)), lines)
+
+
+@pytest.mark.parametrize("part", [slice(0, 4), slice(0, 2), slice(1, 3), slice(2, 4)])
+def test_the_rows_that_are_left_of_a_cut_page_keep_their_leads(part):
+    rows = KNOWN["3x4+1"][part]
+    found = decode_layout(evidence_of(rows, ROWS_MM[part]), KNOWN)
+    assert found is not None
+    assert [strip.lead for strip in found.strips] == [lead for row in rows for lead in row]
+
+
+def test_rows_as_long_as_those_of_the_layout_that_it_does_not_take_are_counted():
+    strips = [FoundStrip("I", 0, 0, 0.0, 250.0, 0.0), FoundStrip("II", 1, 0, 0.0, 250.0, 30.0)]
+    layout = FoundLayout("3x1", strips, 0.0, 0.0)
+    assert further_rows(layout, [(0.0, 250.0), (30.0, 240.0)]) == 0
+    assert further_rows(layout, [(0.0, 250.0), (30.0, 240.0), (60.0, 235.0), (80.0, 90.0)]) == 1
+
+
+@pytest.fixture(scope="module")
+def read(checkpoint):
+    model, processor = AutoModel.from_pretrained(checkpoint).eval(), AutoProcessor.from_pretrained(checkpoint)
+    return lambda image: model.read(**processor(images=image, return_tensors="pt"))[0]
+
+
+@pytest.fixture(scope="module")
+def page(repository) -> np.ndarray:
+    image = open_page(str(repository / "examples" / "clean.png")).image
+    return cv2.resize(image, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+
+
+def test_a_negative_is_read_like_the_page_itself(read, page):
+    usual, negative = read(page), read(255 - page)
+    assert negative.layout == usual.layout
+    assert np.nanmax(np.abs(negative.signal - usual.signal)) < 0.05
+
+
+def test_a_page_cut_through_its_middle_gives_the_leads_that_are_left(read, page):
+    found = read(page[: page.shape[0] // 2])
+    assert found.status == "partial"
+    assert found.layout["rows"] == [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"]]
+    assert "missing: III, aVF, V3, V6" in found.reason
+
+
+def test_two_pages_on_one_picture_are_refused_with_the_way_out(read, page):
+    found = read(np.concatenate([page, page]))
+    assert found.status == "no_ecg"
+    assert "cut it and read them one by one" in found.reason
