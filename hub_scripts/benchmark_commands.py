@@ -5,12 +5,13 @@ import json
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from . import console
 from .arguments import UsageError, choices
 
-app = typer.Typer(help="Measure reading, measurements, rendering and latency.", no_args_is_help=True)
+app = typer.Typer(help="Measure reading, measurements, completion, rendering and latency.", no_args_is_help=True)
 
 _SHOWN = ("pages", "page_db", "median_db", "p10_db", "worst_db", "snr_db", "strict_db", "r", "named", "reading_db")
 _MORE = ("x_median_mm", "x_p95_mm", "y_median_mm", "y_p95_mm", "refused", "coverage", "risk", "seconds")
@@ -117,6 +118,46 @@ def measurements(
         _write_rows(out / "measurements.csv", [pair.row() for pair in measured])
         document = {"data": str(data) if data else "simulator", "seed": seed, "layout": chosen, "summary": summary}
         (out / "measurements.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+@app.command()
+def completion(
+    data: Annotated[
+        Path | None, typer.Option(help="Parquet of recordings to hide parts of.", show_default="the simulator")
+    ] = None,
+    number: Annotated[int, typer.Option(min=1, help="Recordings.")] = 150,
+    layout: Annotated[str, typer.Option(help="Layout of the page.")] = "3x4+1",
+    seed: Annotated[int, typer.Option(help="Seed of the simulated recordings.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for completion.json.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """What is inferred of the seconds that a page does not print, against the whole recording."""
+    from processing.layouts import LAYOUTS as KNOWN
+
+    from .benchmark_completion import complete, figures
+    from .benchmark_measurements import recordings
+    from .loading import load_reader
+    from .read import prepare_folder
+
+    chosen = choices(layout, tuple(KNOWN), "--layout")[0]
+    reader = load_reader(model)
+    with console.progress_bar("completing") as progress:
+        pages = progress.track(recordings(data, number, seed), total=number, description="completing")
+        found = list(complete(reader.model, reader.processor, pages, chosen))
+    if not found:
+        raise UsageError("no recording has all twelve leads known throughout; hide parts of others")
+    summary = figures(found)
+    columns = ("inferred_uv", "low_uv", "high_uv", "mean_beat_uv", "nothing_uv", "better")
+    _print_table(f"{len(found)} recordings, {chosen}: error of what is hidden", summary, columns)
+    laws = {name: float(np.mean([getattr(one, name) for one in found])) for name in ("law_uv", "true_law_uv")}
+    console.out.print(
+        f"lead laws missed by {laws['law_uv']:.1f} uV in what was inferred, {laws['true_law_uv']:.1f} in the recordings"
+    )
+    if out is not None:
+        prepare_folder(out)
+        source = {"data": str(data) if data else "simulator", "seed": seed, "layout": chosen}
+        document = {**source, "recordings": len(found), **laws, "summary": summary}
+        (out / "completion.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -1,0 +1,51 @@
+"""`ecgscan benchmark completion`: hidden samples alone count, and the trivial answers are what they say."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hub_scripts.benchmark_completion import ANSWERS, errors, repeated_beat
+from processing.layouts import LAYOUTS
+from processing.leads import LEADS
+from processing.signal_views import printed_mask
+
+
+def regular(period_s: float = 0.8) -> np.ndarray:
+    """(12, 5000) the same beat every `period_s`, of another size in every lead."""
+    time = np.arange(5000) / 500
+    phase = (time + 0.4) % period_s - 0.4
+    beat = np.exp(-((phase / 0.015) ** 2)) + 0.25 * np.exp(-(((phase - 0.25) / 0.04) ** 2))
+    return np.outer(np.linspace(0.5, 1.5, 12), beat)
+
+
+def test_the_mean_beat_of_a_regular_recording_is_the_recording():
+    truth, shown = regular(), printed_mask(LAYOUTS["3x4+1"], 5000)
+    repeated = repeated_beat(np.where(shown, truth, np.nan))
+    inner = slice(400, 4600)  # the first and the last beat are cut
+    assert np.abs(repeated - truth)[:, inner].max() < 0.02
+
+
+def test_without_beats_the_mean_beat_is_nothing():
+    assert not repeated_beat(np.full((12, 5000), np.nan)).any()
+
+
+def test_errors_are_those_of_the_hidden_samples_in_microvolts():
+    truth, hidden = np.zeros((12, 100)), np.zeros((12, 100), bool)
+    hidden[0, :50] = hidden[1, :10] = True
+    answers = {name: np.zeros((12, 100)) for name in ANSWERS}
+    answers["inferred"] = np.where(hidden, 0.02, 5.0)
+    found = errors(truth, answers, hidden)
+    assert found[0, :2] == pytest.approx(20.0)
+    assert found[1:, :2] == pytest.approx(0.0)
+    assert np.isnan(found[:, 2:]).all()
+
+
+def test_the_command_tells_every_hidden_lead_and_all_together(ecgscan, tiny, tmp_path):
+    code, out, _ = ecgscan("benchmark", "completion", "--number", 4, "--out", tmp_path, "--model", tiny)
+    assert code == 0
+    document = json.loads((tmp_path / "completion.json").read_text())
+    assert set(document["summary"]) == {*LEADS, "all leads"} - {"II"}  # its rhythm strip hides nothing
+    assert document["law_uv"] < 1.0  # the limb leads are lawful by construction
+    assert document["recordings"] == 4
+    assert "all leads" in out
