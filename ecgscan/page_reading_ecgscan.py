@@ -48,7 +48,6 @@ _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
 _NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
-_NAMED = 1.5  # ours: the same, from which rows are an ECG's whatever stands beside them
 _OTHER_NAMES = -1.0  # ours: the same, below which other names are printed there
 # ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
 _ROWS_SEEN = 1000.0
@@ -168,10 +167,12 @@ class PageReading(ABC):
         if isinstance(located, str) and np.median(image) < _DARK:
             image = 255 - image  # light traces on a dark screen, or a negative
             located = self.locate(image)
+            if isinstance(located, Located) and located.layout.printed < _NAMES_SEEN:
+                return nothing_read("light traces on a dark page, but no names of leads beside them", 0.0)
         if isinstance(located, str):
             return nothing_read(located, 0.0)
         further = _further(located.layout)
-        if further and located.layout.printed < _NAMED:
+        if further and located.layout.printed < _NAMES_SEEN:
             return nothing_read(further[0], 0.0)
         small, geometry = _at_reading_scale(image, located.geometry)
         geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
