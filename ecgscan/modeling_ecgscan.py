@@ -3,32 +3,23 @@
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 
+from .aligning_ecgscan import add_logits, alignment_losses, false_negatives
+from .beats_ecgscan import expected_beats
 from .configuration_ecgscan import ECGScanConfig
 from .image_ecgscan import ECGScanImageReader
 from .layers_ecgscan import ECGScanLayer
-from .losses_ecgscan import (
-    classification_loss,
-    equal_rows,
-    findings_loss,
-    gather_with_gradient,
-    implied_pairs,
-    pairwise_loss,
-    reconstruction_loss,
-    soft_lead_loss,
-    volume_loss,
-)
+from .losses_ecgscan import classification_loss, findings_loss, reconstruction_loss, soft_lead_loss
 from .outputs_ecgscan import ECGScanClassifierOutput, ECGScanOutput, ECGScanZeroShotOutput
-from .readings_ecgscan import ECGReading
+from .readings_ecgscan import ECGReading, signal_arrays
 from .signal_ecgscan import ECGScanSignalModel
 from .terms_ecgscan import LIMB_FROM_I_II
-from .text_ecgscan import ECGScanTextModel, text_keys
+from .text_ecgscan import ECGScanTextModel
 from .vit_ecgscan import ECGScanViTModel
 
 
@@ -140,7 +131,8 @@ class ECGScanModel(ECGScanPreTrainedModel):
         # the encoder learned from samples that are known or not; how surely they were read counts in the completion
         pooled, scales = self.signal_model.encode(values, weight > 0)
         with torch.no_grad():
-            completed = self.signal_model.complete(values, weight, scales).float().cpu().numpy()
+            expected = torch.from_numpy(expected_beats(values.cpu().numpy(), weight.cpu().numpy())).to(values)
+            completed = self.signal_model.complete(values, weight, expected, scales).cpu().numpy()
             embeddings = F.normalize(self.image_projection(pooled).float(), dim=-1).cpu().numpy()
             found = self.findings_of(pooled)
         return pooled, [
@@ -170,13 +162,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
 
     def signals_of(self, readings: list[ECGReading]) -> tuple[Tensor, Tensor]:
         """Readings as input of the signal tower: (B, 12, samples) millivolts and their confidence, 0 where unknown."""
-        shape = (len(readings), len(self.config.lead_names), self.config.signal_config.samples)  # type: ignore[union-attr]
-        values, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for row, reading in enumerate(readings):
-            length = min(shape[2], reading.signal.shape[1])
-            known = np.isfinite(reading.signal[:, :length])
-            values[row, :, :length] = np.where(known, reading.signal[:, :length], 0.0)
-            weight[row, :, :length] = np.where(known, np.clip(reading.confidence[:, :length], 0.05, 1.0), 0.0)
+        values, weight = signal_arrays(readings, self.config.signal_config.samples)  # type: ignore[union-attr]
         return torch.from_numpy(values).to(self.device), torch.from_numpy(weight).to(self.device)
 
     def image_features(
@@ -217,6 +203,8 @@ class ECGScanModel(ECGScanPreTrainedModel):
         signal_mask: Tensor | None = None,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        read_values: Tensor | None = None,
+        read_mask: Tensor | None = None,
         signal_target: Tensor | None = None,
         signal_target_weight: Tensor | None = None,
         facts: Tensor | None = None,
@@ -231,37 +219,49 @@ class ECGScanModel(ECGScanPreTrainedModel):
             pixel_values, page_size: pages, as for `read`.
             signal_values, signal_mask: (B, 12, samples) millivolts at 500 Hz, and 0 where unknown.
             input_ids, attention_mask: (B, L) word pieces.
+            read_values, read_mask: instead of pages what a reader gave of them, as signals; `image_embeds` are theirs.
             signal_target, signal_target_weight: (B, 12, samples) the true signal and how much each sample of it
-                counts, for masked reconstruction.
+                counts, for masked reconstruction from what was read, or else from the signal.
             facts, text_facts: (B, F) bool, what is known of each sample and what its text says, so that a text that
                 is also true of another sample is no negative for it.
             findings: (B, findings) 1 present, 0 absent, NaN unknown, for the findings head.
             return_loss: computes every loss that the given modalities allow.
         """
+        if read_values is not None and (pixel_values is not None or not self.reads):
+            given = "pixel_values too" if self.reads else "architecture 'vit'"
+            raise ValueError(f"read_values stand for pages that a reader read, got {given}; give one or the other")
         output = ECGScanOutput()
-        if sum(part is not None for part in (pixel_values, signal_values, input_ids)) > 1:
+        if sum(part is not None for part in (pixel_values, read_values, signal_values, input_ids)) > 1:
             output.logit_scale = self.logit_scale.float().clamp(max=4.6052).exp()
         losses: dict[str, Tensor] = {}
+        pooled: list[Tensor] = []
         if pixel_values is not None:
             features, output.reading = self.image_features(pixel_values, page_size)
             output.image_embeds = F.normalize(self.image_projection(features).float(), dim=-1)
         if signal_values is not None:
-            weight = self._weight(signal_values, signal_mask)
-            pooled, scales = self.signal_model.encode(signal_values, weight)
-            output.signal_embeds = F.normalize(self.signal_projection(pooled).float(), dim=-1)
-            if self.findings_head is not None:
-                output.findings_logits = self.findings_head(pooled)
-                if findings is not None and return_loss:
-                    losses["findings"] = findings_loss(output.findings_logits, findings)
-            if signal_target is not None and return_loss:
-                predicted = self.signal_model.all_leads(self.signal_model.predict(scales).float())
-                losses["reconstruction"] = reconstruction_loss(predicted, signal_target, signal_target_weight)  # type: ignore[arg-type]
+            features, scales = self.signal_model.encode(signal_values, self._weight(signal_values, signal_mask))
+            output.signal_embeds = F.normalize(self.signal_projection(features).float(), dim=-1)
+            pooled.append(features)
+        if read_values is not None:
+            features, scales = self.signal_model.encode(read_values, self._weight(read_values, read_mask))
+            output.image_embeds = F.normalize(self.image_projection(features).float(), dim=-1)
+            pooled.append(features)
+        if pooled and self.findings_head is not None:
+            output.findings_logits = self.findings_head(pooled[0])
+            if findings is not None and return_loss:
+                told = [findings_loss(self.findings_head(features), findings) for features in pooled]
+                losses["findings"] = torch.stack(told).mean()
+        if pooled and signal_target is not None and return_loss:
+            predicted = self.signal_model.all_leads(self.signal_model.predict(scales).float())
+            losses["reconstruction"] = reconstruction_loss(predicted, signal_target, signal_target_weight)  # type: ignore[arg-type]
         if input_ids is not None:
             output.text_embeds = self.get_text_features(input_ids, attention_mask)
-        self._add_logits(output)
+        add_logits(output)
         if return_loss:
-            exclude = self._false_negatives(input_ids, attention_mask, facts, text_facts)
-            losses.update(self._alignment_losses(output, exclude))
+            exclude = false_negatives(input_ids, attention_mask, facts, text_facts)
+            losses.update(alignment_losses(output, exclude, self.config.label_smoothing))
+            if output.reading is not None:
+                losses["leads"] = soft_lead_loss(*self.signals_of(output.reading))
             output.losses = losses
             weights = self._loss_weights()
             output.loss = sum((weights[name] * loss for name, loss in losses.items()), self.logit_scale * 0.0)
@@ -279,48 +279,6 @@ class ECGScanModel(ECGScanPreTrainedModel):
             "volume": config.volume_weight,
             "leads": config.lead_weight,
         }
-
-    @staticmethod
-    def _add_logits(output: ECGScanOutput) -> None:
-        image, signal, text, scale = output.image_embeds, output.signal_embeds, output.text_embeds, output.logit_scale
-        if image is not None and signal is not None:
-            output.logits_per_image_signal = scale * image @ signal.T  # type: ignore[operator]
-        if image is not None and text is not None:
-            output.logits_per_image_text = scale * image @ text.T  # type: ignore[operator]
-        if signal is not None and text is not None:
-            output.logits_per_signal_text = scale * signal @ text.T  # type: ignore[operator]
-
-    @staticmethod
-    def _false_negatives(
-        input_ids: Tensor | None, attention_mask: Tensor | None, facts: Tensor | None, text_facts: Tensor | None
-    ) -> Tensor | None:
-        """(N, N) bool over the samples of all processes: pairs that the texts do not tell apart."""
-        if input_ids is None:
-            return None
-        exclude = equal_rows(gather_with_gradient(text_keys(input_ids, attention_mask)))
-        if facts is not None and text_facts is not None:
-            said = [gather_with_gradient(part.to(torch.uint8)) for part in (facts, text_facts)]
-            exclude = exclude | implied_pairs(*said)
-        return exclude
-
-    def _alignment_losses(self, output: ECGScanOutput, exclude: Tensor | None) -> dict[str, Tensor]:
-        scale, smoothing = output.logit_scale, self.config.label_smoothing
-        image, signal, text = (
-            None if embeds is None else gather_with_gradient(embeds)
-            for embeds in (output.image_embeds, output.signal_embeds, output.text_embeds)
-        )
-        losses: dict[str, Tensor] = {}
-        if signal is not None and text is not None:
-            losses["signal_text"] = pairwise_loss(signal, text, scale, exclude, smoothing)  # type: ignore[arg-type]
-        if image is not None and signal is not None:
-            losses["image_signal"] = pairwise_loss(image, signal, scale, None, smoothing)  # type: ignore[arg-type]
-        if image is not None and text is not None:
-            losses["image_text"] = pairwise_loss(image, text, scale, exclude, smoothing)  # type: ignore[arg-type]
-        if image is not None and signal is not None and text is not None:
-            losses["volume"] = volume_loss(image, signal, text, scale, exclude, smoothing)  # type: ignore[arg-type]
-        if output.reading is not None:
-            losses["leads"] = soft_lead_loss(*self.signals_of(output.reading))
-        return losses
 
 
 class ECGScanForImageClassification(ECGScanPreTrainedModel):

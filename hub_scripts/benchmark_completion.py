@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from modeling_ecgscan.beats_ecgscan import FS, expected_beats, find_beats, usable
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS, law_residuals
 from processing.records import Recording
 from processing.signal_views import isoelectric, printed_mask, without_wander
 
-from .median_beat import FS, find_beats, usable
 from .statistics import bootstrap
 
 ANSWERS = ("inferred", "mean beat", "nothing")
@@ -82,7 +82,8 @@ def complete(model: Any, processor: Any, recordings: Iterable[Recording], layout
         shown = printed_mask(LAYOUTS[layout], truth.shape[1])
         with torch.inference_mode():
             values, weight = torch.from_numpy(truth)[None], torch.from_numpy(shown).float()[None]
-            inferred = model.signal_model.complete(values, weight)[0].numpy()
+            expected = torch.from_numpy(expected_beats(truth[None], shown[None].astype(np.float32)))
+            inferred = model.signal_model.complete(values, weight, expected)[0].numpy()
         answers = {
             "inferred": inferred,
             "mean beat": repeated_beat(np.where(shown, truth, np.nan)),

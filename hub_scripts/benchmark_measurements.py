@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from modeling_ecgscan.beats_ecgscan import FS
 from processing.layouts import LAYOUTS
 from processing.records import Recording, read_parquet, resample
 from processing.signal_views import printed_mask
 from processing.simulator import simulate
 
 from .measurements import INTERVALS, Measurements, measure
-from .median_beat import FS
 
 NAMES = ("heart_rate_bpm", *INTERVALS, "axis_deg", "st_mv")
 

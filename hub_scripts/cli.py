@@ -29,7 +29,9 @@ Model = Annotated[
 def read(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Images, PDFs and folders.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    format: Annotated[str, typer.Option(help="What to write, separated by commas.")] = "wfdb,csv,json,png",
+    format: Annotated[
+        str, typer.Option(help="What to write, separated by commas; also: inferred.")
+    ] = "wfdb,csv,json,png",
     min_quality: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Give no signal for pages whose quality is below.", show_default="the model's"),
@@ -45,11 +47,11 @@ def read(
     """Read pages into WFDB, CSV, JSON and a picture; a second run goes on where the first stopped."""
     from .read import Options
     from .read_command import read_command
-    from .results import FORMATS
+    from .results import FORMATS, INFERRED
 
     options = Options(
         out=out,
-        formats=choices(format, FORMATS, "--format"),
+        formats=choices(format, (*FORMATS, INFERRED), "--format"),
         min_quality=min_quality,
         columns=columns,
         batch_size=batch_size,

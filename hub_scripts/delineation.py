@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .median_beat import FS, MedianBeat
+from modeling_ecgscan.beats_ecgscan import FS
+
+from .median_beat import MedianBeat
 
 _QRS_REACH = 75  # samples before and after the beat's moment within which the complex lies
 _TOP_REACH = 30

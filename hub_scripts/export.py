@@ -49,11 +49,11 @@ def _trace(network: Any, tiles: Tensor) -> tuple[Tensor, ...]:
     return reading.logits, reading.presence, reading.movement, reading.speed, reading.gain
 
 
-def _signal(model: Any, values: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+def _signal(model: Any, values: Tensor, weight: Tensor, expected: Tensor) -> tuple[Tensor, ...]:
     pooled, scales = model.signal_model.encode(values, weight > 0)
     embedding = functional.normalize(model.image_projection(pooled), dim=-1)
     logits = pooled[:, :0] if model.findings_head is None else model.findings_head(pooled)
-    return model.signal_model.complete(values, weight, scales), embedding, logits
+    return model.signal_model.complete(values, weight, expected, scales), embedding, logits
 
 
 def _text(model: Any, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
@@ -87,7 +87,8 @@ def _examples(model: Any, batch: int) -> Iterator[_Example]:
     leads = (batch, len(model.config.lead_names), model.config.signal_config.samples)
     values = (torch.randn(*leads, generator=seed), {0: size})
     weight = ((torch.rand(*leads, generator=seed) - 0.5).clamp_min(0), {0: size})
-    inputs = {"values": values, "weight": weight}
+    expected = torch.where(weight[0] > 0.25, torch.nan, torch.randn(*leads, generator=seed))
+    inputs = {"values": values, "weight": weight, "expected": (expected, {0: size})}
     yield "signal", _Graph(model, _signal), inputs, ["completed", "embedding", "findings_logits"]
     length = torch.export.Dim("length", min=2, max=model.config.text_config.max_position_embeddings)
     ids = torch.randint(1, model.config.text_config.vocab_size, (batch, 12), generator=seed)

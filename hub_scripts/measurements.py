@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from modeling_ecgscan.beats_ecgscan import FS, Beats, find_beats, usable
 from processing.leads import LEADS, LIMB_LEADS, limb_leads_from
 
 from .delineation import PWave, p_wave, qrs_bounds, t_end
-from .median_beat import FS, Beats, MedianBeat, find_beats, median_beat, usable
+from .median_beat import MedianBeat, median_beat
 
 INTERVALS = ("pr_ms", "qrs_ms", "qt_ms", "qtc_bazett_ms", "qtc_fridericia_ms")
 _ANCHOR = -45  # samples from a beat's moment to the PR segment, until the QRS onset is known

@@ -16,7 +16,18 @@ from processing.records import record_name
 
 from .arguments import UsageError
 from .loading import Reader, load_reader
-from .results import Row, Summary, error_json, outputs_of, page_json, refuse_below, row_of, write_json, write_page
+from .results import (
+    INFERRED,
+    Row,
+    Summary,
+    error_json,
+    outputs_of,
+    page_json,
+    refuse_below,
+    row_of,
+    write_json,
+    write_page,
+)
 from .vector_reading import read_vectors
 from .vector_scale import Doubt
 
@@ -187,7 +198,8 @@ def is_done(task: Task, summary: Summary, options: Options, settings: str) -> bo
             return False
         if row.settings != settings or row.modified != modified(task.file):
             return False
-        needed = {"json": ".json", "png": ".png", **({"wfdb": ".hea", "csv": ".csv"} if row.leads else {})}
+        signals = {"wfdb": ".hea", "csv": ".csv", INFERRED: f"-{INFERRED}.hea"} if row.leads else {}
+        needed = {"json": ".json", "png": ".png", **signals}
         if any(
             not (options.out / f"{row.output}{needed[name]}").is_file() for name in options.formats if name in needed
         ):

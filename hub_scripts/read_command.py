@@ -90,7 +90,8 @@ def _print_rows(rows: list[Row], out: Path) -> None:
         if measured:
             console.out.print(f"{_title(row)}: {measured}", markup=False)
     for row in shown:
-        written = [path.suffix for path in outputs_of(out / row.output) if path.is_file()]
+        base = (out / row.output).name
+        written = [path.name.removeprefix(base) for path in outputs_of(out / row.output) if path.is_file()]
         console.out.print(f"{_title(row)}: wrote {(out / row.output).as_posix()} {' '.join(written)}", markup=False)
     if len(rows) > len(shown):
         console.out.print(f"... and {len(rows) - len(shown)} more")

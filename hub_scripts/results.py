@@ -16,8 +16,10 @@ from processing.records import Recording, write_csv, write_wfdb
 from .measurements import Measurements, measure, nothing_measured
 from .picture import draw_reading
 
-FORMATS = ("wfdb", "csv", "json", "png")
+FORMATS = ("wfdb", "csv", "json", "png")  # what is written where nothing else is asked for
+INFERRED = "inferred"  # a record of its own, with what the model infers where nothing is printed
 SAMPLING_RATE = 500.0
+_SUFFIXES = (".hea", ".dat", ".csv", ".json", ".png", f"-{INFERRED}.hea", f"-{INFERRED}.dat")
 
 
 @dataclass
@@ -235,6 +237,8 @@ def write_page(
             written += [header, header.with_suffix(".dat")]
         if "csv" in formats:
             written.append(write_csv(recording, _with_suffix(target, ".csv")))
+        if INFERRED in formats and reading.completed is not None:
+            written += _write_inferred(reading, target)
     if "json" in formats:
         written.append(write_json(_with_suffix(target, ".json"), document))
     if "png" in formats:
@@ -246,6 +250,15 @@ def write_page(
     return written
 
 
+def _write_inferred(reading: Any, target: Path) -> list[Path]:
+    """Ten seconds of every lead, as read where printed and inferred elsewhere, under a name that says so."""
+    name = f"{target.name}-{INFERRED}"
+    remark = "inferred by the model where the page prints nothing; as read elsewhere; not for diagnosis"
+    completed = Recording(reading.completed, SAMPLING_RATE, record_id=name)
+    header = write_wfdb(completed, target.parent, name, comments=[remark])
+    return [header, header.with_suffix(".dat")]
+
+
 def write_json(path: Path, document: dict[str, Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
@@ -254,7 +267,7 @@ def write_json(path: Path, document: dict[str, Any]) -> Path:
 
 def outputs_of(target: Path) -> list[Path]:
     """Every file that may be written for a page."""
-    return [_with_suffix(target, suffix) for suffix in (".hea", ".dat", ".csv", ".json", ".png")]
+    return [_with_suffix(target, suffix) for suffix in _SUFFIXES]
 
 
 def _with_suffix(target: Path, suffix: str) -> Path:

@@ -1,4 +1,8 @@
-"""Stage `signal-text`, the gold standard: signal and text towers trained together."""
+"""Stage `signal-text`, the gold standard: signal and text towers trained together.
+
+Where the image tower reads, it encodes what it read with the signal tower; so this stage aligns that too, on views of
+the recordings as a reader gives them.
+"""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +17,15 @@ from torch.utils.data import DataLoader
 from processing.findings import finding_by_label
 from processing.layouts import LAYOUTS
 from processing.records import Recording, read_parquet
-from processing.signal_views import isoelectric, printed_mask, training_view, without_wander
+from processing.signal_views import (
+    SignalView,
+    hidden_counts_more,
+    isoelectric,
+    printed_mask,
+    read_view,
+    training_view,
+    without_wander,
+)
 from processing.simulator import RHYTHMS
 from processing.triplets import SUPERCLASS_PHRASES, BatchStream, known_labels, label_text
 
@@ -22,6 +34,7 @@ from .training_loop import AVERAGE, StageArguments, Task, run
 
 _TEXT_LENGTH = 64
 _REPORT_SHARE = 0.6
+_HIDDEN_SHARE = 0.4  # of the views beside what was read of a page
 _LEAST_POSITIVES = 20  # recordings from which a finding can be learned at all
 
 
@@ -32,10 +45,14 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
         model.set_findings(findings)
     model.requires_grad_(False)
     parts = [model.signal_model, model.signal_projection, model.text_model, model.text_projection]
-    for part in [*parts, model.findings_head] if findings else parts:
+    if findings:
+        parts.append(model.findings_head)
+    if model.reads:
+        parts.append(model.image_projection)
+    for part in parts:
         part.requires_grad_(True)
     model.logit_scale.requires_grad_(True)
-    maker = SignalTextSamples(args.processor, known_labels(args.shards), model.config.findings)
+    maker = SignalTextSamples(args.processor, known_labels(args.shards), model.config.findings, reads=model.reads)
 
     def batches(start: int) -> Iterable[dict[str, Tensor]]:
         stream = BatchStream(
@@ -61,18 +78,21 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
 
 
 class SignalTextSamples:
-    """Makes samples and batches of recordings: a random view, a text, and what both say."""
+    """Makes samples and batches of recordings: a random view, a text, what both say, and, where the image tower reads,
+    a view as if read off a page."""
 
-    def __init__(self, processor: Any, labels: list[str], findings: list[str]):
+    def __init__(self, processor: Any, labels: list[str], findings: list[str], *, reads: bool = False):
         self.extractor, self.tokenizer = processor.feature_extractor, processor.tokenizer
-        self.findings = findings
+        self.findings, self.reads = findings, reads
         self.labels = {label: index for index, label in enumerate(labels)}
 
     def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
         prepared = self.extractor(recording)
-        view = training_view(prepared["signal_values"][0], prepared["signal_mask"][0], rng)
+        values, mask = prepared["signal_values"][0], prepared["signal_mask"][0]
+        # beside what was read of a page mostly the whole recording stands
+        view = training_view(values, mask, rng, hide=not self.reads or rng.random() < _HIDDEN_SHARE)
         text, said = training_text(recording, rng)
-        return {
+        sample = {
             "signal_values": view.values,
             "signal_mask": view.mask,
             "signal_target": view.target,
@@ -82,6 +102,7 @@ class SignalTextSamples:
             "text_facts": self._flags(said),
             "findings": findings_target(recording.labels, self.findings),
         }
+        return {**sample, **_as_read(values, mask, view, rng)} if self.reads else sample
 
     def _flags(self, labels: Iterable[str]) -> np.ndarray:
         flags = np.zeros(max(1, len(self.labels)), bool)
@@ -95,6 +116,14 @@ class SignalTextSamples:
             if name != "text"
         }
         return {**batch, **tokenized(self.tokenizer, [sample["text"] for sample in samples])}
+
+
+def _as_read(values: np.ndarray, mask: np.ndarray, view: SignalView, rng: np.random.Generator) -> dict[str, Any]:
+    """What a reader gives of a page of the recording, and how much each sample of the view's target counts for it."""
+    if not mask.all():
+        return {"read_values": view.values, "read_mask": view.mask}
+    read, shown = read_view(values * np.float32(view.gain), rng)
+    return {"read_values": read, "read_mask": shown, "signal_target_weight": hidden_counts_more(shown, mask)}
 
 
 def findings_target(labels: Iterable[str], findings: list[str]) -> np.ndarray:
@@ -155,7 +184,8 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     Returns:
         `auroc_full`, `auroc_page`: zero-shot macro AUROC of the superclasses; `findings_full`, `findings_page` and
         `superclasses_page`: macro AUROC of the findings head, where there is one, over all and over the superclasses;
-        `recall5_page`: share of reports among the five nearest to their signal; `hidden_db`: signal-to-noise ratio of
+        `recall5_page`: share of reports among the five nearest to their signal; `own_page`, where the image tower
+        reads: share of pages to which their own recording, whole, is the nearest; `hidden_db`: signal-to-noise ratio of
         what the page does not show, mean over recordings of the ratio over all leads.
     """
     recordings = [recording for recording in recordings if np.isfinite(recording.signal).all()]
@@ -164,11 +194,13 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
         np.stack([isoelectric(without_wander(signal, 500.0)) for signal in prepared["signal_values"]])
     )
     page = torch.from_numpy(printed_mask(LAYOUTS["3x4+1"], values.shape[-1]))
-    full, shown, hidden_db = [], [], []
+    full, shown, hidden_db, read = [], [], [], []
     for part in values.split(32):
         weight = page.expand_as(part).float()
         full.append(model(signal_values=part, signal_mask=torch.ones_like(part)))
         shown.append(model(signal_values=part, signal_mask=weight))
+        if model.reads:
+            read.append(model(read_values=part, read_mask=weight).image_embeds)
         completed = model.signal_model.complete(part, weight)
         error = ((completed - part) ** 2)[:, ~page].mean(1)
         hidden_db.append(10 * torch.log10((part**2)[:, ~page].mean(1) / error))
@@ -177,13 +209,20 @@ def evaluate_signal_text(model: Any, processor: Any, recordings: list[Recording]
     names = list(SUPERCLASS_PHRASES)
     prompts = _text_features(model, processor, list(SUPERCLASS_PHRASES.values()))
     truth = np.array([[name in recording.labels for name in names] for recording in recordings])
+    own = {"own_page": _own_nearest(torch.cat(read).numpy() @ signals.T)} if read else {}
     return {
+        **own,
         "auroc_full": macro(auroc, truth, signals @ prompts.T).value,
         "auroc_page": macro(auroc, truth, pages @ prompts.T).value,
         **_findings_figures(model.config.findings, full, shown, recordings),
         "recall5_page": recall_at(pages @ text.T, [recording.report for recording in recordings], 5),
         "hidden_db": float(torch.cat(hidden_db).mean()),
     }
+
+
+def _own_nearest(similarity: np.ndarray) -> float:
+    """Share of rows whose own column is the most similar one."""
+    return float(np.mean(similarity.argmax(1) == np.arange(len(similarity))))
 
 
 def _findings_figures(

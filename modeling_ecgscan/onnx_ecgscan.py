@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from .beats_ecgscan import expected_beats
 from .page_reading_ecgscan import PageReading, TileReadings
-from .readings_ecgscan import ECGReading
+from .readings_ecgscan import ECGReading, signal_arrays
 from .terms_ecgscan import BIN_MM, COLUMNS_PER_PX, COSTS_PER_BIN, HEIGHT_BINS
 from .views_ecgscan import sigmoid, softmax
 
@@ -105,12 +106,9 @@ class ONNXPageReader(PageReading):
 
     def _inferred(self, reading: ECGReading) -> ECGReading:
         samples = self.settings["signal_config"]["samples"]
-        values, weight = np.zeros((2, 1, len(reading.signal), samples), np.float32)
-        length = min(samples, reading.signal.shape[1])
-        known = np.isfinite(reading.signal[:, :length])
-        values[0, :, :length] = np.where(known, reading.signal[:, :length], 0.0)
-        weight[0, :, :length] = np.where(known, np.clip(reading.confidence[:, :length], 0.05, 1.0), 0.0)
-        completed, embedding, logits = self._run("signal", values=values, weight=weight)
+        values, weight = signal_arrays([reading], samples)
+        expected = expected_beats(values, weight)
+        completed, embedding, logits = self._run("signal", values=values, weight=weight, expected=expected)
         names = self.settings.get("findings") or []
         calibration = self.settings.get("findings_calibration") or {}
         lines = np.array([calibration.get(name, [1.0, 0.0]) for name in names]).reshape(-1, 2)

@@ -54,6 +54,18 @@ class ECGReading:
     warnings: list[str] = field(default_factory=list)
 
 
+def signal_arrays(readings: list[ECGReading], samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Readings as the signal tower takes them: (B, 12, samples) float32 millivolts, and confidence, 0 where unknown."""
+    shape = (len(readings), len(readings[0].signal), samples)
+    values, weight = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for row, reading in enumerate(readings):
+        length = min(samples, reading.signal.shape[1])
+        known = np.isfinite(reading.signal[:, :length])
+        values[row, :, :length] = np.where(known, reading.signal[:, :length], 0.0)
+        weight[row, :, :length] = np.where(known, np.clip(reading.confidence[:, :length], 0.05, 1.0), 0.0)
+    return values, weight
+
+
 @dataclass
 class Located:
     """Geometry and strips of a page and what is printed in words, before reading.

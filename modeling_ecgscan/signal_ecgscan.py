@@ -142,12 +142,20 @@ class ECGScanSignalModel(nn.Module):
         limb = torch.einsum("lk,bkt->blt", self.limb.to(free.dtype), free[:, :2])
         return torch.cat([limb, free[:, 2:]], dim=1)
 
-    def complete(self, values: Tensor, weight: Tensor, scales: list[Tensor] | None = None) -> Tensor:
+    def complete(
+        self,
+        values: Tensor,
+        weight: Tensor,
+        expected: Tensor | None = None,
+        scales: list[Tensor] | None = None,
+    ) -> Tensor:
         """All leads for the whole time: what is known stays, the rest is inferred, the limb leads obey their laws.
 
         Args:
             values: (B, 12, samples) millivolts.
             weight: (B, 12, samples), 0 to 1.
+            expected: (B, 12, samples) millivolts as `expected_beats` gives them, NaN where the network is to tell; all
+                of it where None.
             scales: features of `encode` on the same input, where they are at hand.
 
         Returns:
@@ -155,11 +163,15 @@ class ECGScanSignalModel(nn.Module):
         """
         scales = self.encode(values, weight)[1] if scales is None else scales
         free = self.predict(scales).float()
-        weight = weight.float()
+        if expected is not None:
+            free = self._joined(free, expected, (~expected.isnan()).float())
+        return self.all_leads(self._joined(free, values, weight.float()))
+
+    def _joined(self, free: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+        """(B, 8, T) what is said of all leads (B, 12, T), as far as its weight goes, over a prediction (B, 8, T)."""
         values = torch.where(weight > 0, values, 0.0).float()
         limb = self._fused_limb(free[:, :2], values[:, :6], weight[:, :6])
-        chest = _fused(free[:, 2:], values[:, 6:], weight[:, 6:])
-        return self.all_leads(torch.cat([limb, chest], dim=1))
+        return torch.cat([limb, _fused(free[:, 2:], values[:, 6:], weight[:, 6:])], dim=1)
 
     def _fused_limb(self, predicted: Tensor, values: Tensor, weight: Tensor) -> Tensor:
         """I and II (B, 2, T) nearest to all limb leads known at each moment, by weighted least squares."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
 from pathlib import Path
@@ -204,10 +204,13 @@ def read_wfdb(path: str | Path) -> Recording:
     return Recording(signal, record.sampling_rate, record_id=base.name, report="\n".join(record.comments))
 
 
-def write_wfdb(recording: Recording, folder: str | Path, name: str | None = None) -> Path:
+def write_wfdb(recording: Recording, folder: str | Path, name: str | None = None, comments: Sequence[str] = ()) -> Path:
     """Writes `name.hea` and `name.dat`: 12 leads in standard order, 16 bits, mV, NaN as invalid samples.
 
     One unit is a microvolt; signals beyond 32 mV get a coarser unit rather than being clipped.
+
+    Args:
+        comments: lines for the header.
 
     Returns:
         The path of the header.
@@ -233,6 +236,7 @@ def write_wfdb(recording: Recording, folder: str | Path, name: str | None = None
         adc_gain=[gain] * len(LEADS),
         baseline=[0] * len(LEADS),
         write_dir=str(folder),
+        comments=list(comments),
     )
     return folder / f"{name}.hea"
 

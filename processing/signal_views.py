@@ -8,6 +8,8 @@ from .layouts import LAYOUTS, Layout, with_rhythm
 from .leads import LEADS, limb_leads_from
 
 _WANDER_HZ = 0.5
+_SAMPLING_RATE = 500.0
+_HIDDEN_WEIGHT = 4.0  # of a hidden sample in reconstruction, against a shown one
 # How often each layout is printed, roughly.
 _LAYOUT_WEIGHTS = {"3x4": 2, "3x4+1": 7, "3x4+3": 2, "6x2": 2, "6x2+1": 2, "6x1-limb": 1, "6x1-chest": 1, "3x1": 1}
 
@@ -19,12 +21,14 @@ class SignalView:
     Attributes:
         values, mask: (12, samples) what is shown, in millivolts, and where.
         target, weight: (12, samples) the truth around its isoelectric line, and how much each sample counts.
+        gain: by which the recording was multiplied.
     """
 
     values: np.ndarray
     mask: np.ndarray
     target: np.ndarray
     weight: np.ndarray
+    gain: float
 
 
 def printed_mask(layout: Layout, samples: int, columns: str = "sequential", fill: float = 1.0) -> np.ndarray:
@@ -49,14 +53,7 @@ def random_mask(samples: int, rng: np.random.Generator) -> np.ndarray:
     if kind < 0.2:
         return np.ones((len(LEADS), samples), bool)
     if kind < 0.8:
-        names = list(_LAYOUT_WEIGHTS)
-        weights = np.array(list(_LAYOUT_WEIGHTS.values()), float)
-        layout = LAYOUTS[str(rng.choice(names, p=weights / weights.sum()))]
-        if layout.rhythm_rows and rng.random() < 0.5:
-            rhythm = rng.choice(LEADS, layout.rhythm_rows, replace=False)
-            layout = with_rhythm(layout, tuple(str(lead) for lead in rhythm))
-        columns = "sequential" if rng.random() < 0.8 else "simultaneous"
-        return printed_mask(layout, samples, columns, rng.uniform(0.93, 1.0))
+        return _printed_somehow(samples, rng)
     kept = rng.random(len(LEADS)) < rng.uniform(0.15, 0.9)
     kept[rng.integers(len(LEADS))] = True
     mask = np.repeat(kept[:, None], samples, axis=1)
@@ -96,29 +93,81 @@ def _misread(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (seen + rng.uniform(0.0, 0.03) * noise).astype(np.float32)
 
 
+def read_view(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A whole recording as a reader gives it of a page: what some layout prints, strip by strip a little off in time,
+    level and gain, strips and their ends now and then lost, the wander kept that pages show.
+
+    Args:
+        values: (12, samples) millivolts.
+
+    Returns:
+        (12, samples) millivolts and bool, where something was read.
+    """
+    samples = values.shape[1]
+    mask = _printed_somehow(samples, rng)
+    seen = without_wander(values, _SAMPLING_RATE) if rng.random() < 0.5 else values
+    seen = _misread(seen, rng)
+    worst_s = 0.004 * rng.exponential()
+    for lead in np.flatnonzero(mask.any(1)):
+        shift = int(np.clip(round(rng.normal(0.0, worst_s) * _SAMPLING_RATE), -20, 20))
+        seen[lead] = np.roll(seen[lead], shift)
+        shown = np.flatnonzero(mask[lead])
+        cut = rng.integers(0, 40, 2)
+        mask[lead, shown[: cut[0]]] = mask[lead, shown[len(shown) - cut[1] :]] = False
+    if rng.random() < 0.15:
+        lost = rng.choice(np.flatnonzero(mask.any(1)), int(rng.integers(1, 3)))
+        mask[lost] = mask[lost] & (np.arange(samples) < rng.uniform(0.0, 0.9) * samples)
+    return seen, mask
+
+
+def _printed_somehow(samples: int, rng: np.random.Generator) -> np.ndarray:
+    """(12, samples) bool: what a page of some layout shows."""
+    names = list(_LAYOUT_WEIGHTS)
+    weights = np.array(list(_LAYOUT_WEIGHTS.values()), float)
+    layout = LAYOUTS[str(rng.choice(names, p=weights / weights.sum()))]
+    if layout.rhythm_rows and rng.random() < 0.5:
+        rhythm = rng.choice(LEADS, layout.rhythm_rows, replace=False)
+        layout = with_rhythm(layout, tuple(str(lead) for lead in rhythm))
+    columns = "sequential" if rng.random() < 0.8 else "simultaneous"
+    return printed_mask(layout, samples, columns, rng.uniform(0.93, 1.0))
+
+
+def hidden_counts_more(shown: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(12, samples) how much each known sample counts in reconstruction."""
+    return np.where(shown, 1.0, _HIDDEN_WEIGHT).astype(np.float32) * mask
+
+
 def training_view(
     values: np.ndarray,
     mask: np.ndarray,
     rng: np.random.Generator,
     sampling_rate: float = 500.0,
-    hidden_weight: float = 4.0,
     hide: bool = True,
 ) -> SignalView:
     """One random view.
 
     Args:
         values, mask: (12, samples) millivolts and where they are known, as `ECGScanFeatureExtractor` gives them.
-        hidden_weight: how much more a hidden sample counts in reconstruction than a shown one.
         hide: whether parts are hidden; not for what was read of a page.
     """
     whole = bool(mask.all())
     clean = isoelectric(without_wander(values, sampling_rate)) if whole else values
-    clean = clean * np.float32(np.exp(rng.normal(0.0, 0.08)))
+    gain = float(np.exp(rng.normal(0.0, 0.08)))
+    clean = clean * np.float32(gain)
     shown = mask & random_mask(values.shape[1], rng) if hide else mask
     if not shown.any():
         shown = mask
-    weight = np.where(shown, 1.0, hidden_weight).astype(np.float32) * mask
-    return SignalView(_misread(clean, rng), shown, clean.astype(np.float32), weight if whole else 0 * weight)
+    weight = hidden_counts_more(shown, mask)
+    return SignalView(_misread(clean, rng), shown, clean.astype(np.float32), weight if whole else 0 * weight, gain)
 
 
-__all__ = ["SignalView", "isoelectric", "printed_mask", "random_mask", "training_view", "without_wander"]
+__all__ = [
+    "SignalView",
+    "hidden_counts_more",
+    "isoelectric",
+    "printed_mask",
+    "random_mask",
+    "read_view",
+    "training_view",
+    "without_wander",
+]

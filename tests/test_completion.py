@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hub_scripts.benchmark_completion import ANSWERS, errors, repeated_beat
+from modeling_ecgscan.beats_ecgscan import expected_beats
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.signal_views import printed_mask
@@ -24,6 +25,32 @@ def test_the_mean_beat_of_a_regular_recording_is_the_recording():
     repeated = repeated_beat(np.where(shown, truth, np.nan))
     inner = slice(400, 4600)  # the first and the last beat are cut
     assert np.abs(repeated - truth)[:, inner].max() < 0.02
+
+
+def test_hidden_beats_of_a_regular_recording_are_expected_as_they_are():
+    truth, shown = regular(), printed_mask(LAYOUTS["3x4+1"], 5000)
+    expected = expected_beats(truth[None], shown[None].astype(np.float32))[0]
+    inner = slice(400, 4600)
+    assert np.abs(expected - truth)[:, inner].max() < 0.02
+
+
+def test_after_an_ectopic_beat_of_the_rhythm_strip_the_ectopic_beats_of_the_other_leads_are_expected():
+    truth, shown = regular(), printed_mask(LAYOUTS["3x4+1"], 5000)
+    wide = -1.5 * np.exp(-(((np.arange(5000) / 500 - np.array([[2.0], [7.6]])) / 0.05) ** 2)).sum(0)
+    truth = truth + np.outer(np.linspace(0.5, 1.5, 12), wide)  # one where I is printed, one where it is hidden
+    expected = expected_beats(truth[None], shown[None].astype(np.float32))[0]
+    plain = repeated_beat(np.where(shown, truth, np.nan))
+    hidden = slice(3700, 3900)
+    error, plain_error = (np.abs(found - truth)[0, hidden].max() for found in (expected, plain))
+    assert error < 0.3 * plain_error
+
+
+def test_nothing_is_expected_without_beats_and_of_leads_that_show_none():
+    assert np.isnan(expected_beats(np.zeros((1, 12, 5000)), np.zeros((1, 12, 5000)))).all()
+    truth, shown = regular(), printed_mask(LAYOUTS["6x1-limb"], 5000)
+    expected = expected_beats(truth[None], shown[None].astype(np.float32))[0]
+    assert np.isnan(expected[6:]).all()
+    assert np.isfinite(expected[:6, 400:4600]).all()
 
 
 def test_without_beats_the_mean_beat_is_nothing():

@@ -249,6 +249,19 @@ def test_a_completed_recording_is_lawful_and_keeps_what_was_read(model):
     assert error.mean() < 0.02 * signal[mask].abs().mean() + 0.01
 
 
+def test_a_completed_recording_follows_what_is_expected_of_its_hidden_beats(model):
+    free = torch.randn(1, 8, 5000, generator=torch.Generator().manual_seed(3))
+    signal = model.signal_model.all_leads(free)
+    mask = torch.zeros_like(signal)
+    mask[:, 1] = mask[:, 6:, :1250] = mask[:, :6, :1250] = 1.0
+    with torch.no_grad():
+        followed = model.signal_model.complete(signal, mask, expected=signal)
+        alone = model.signal_model.complete(signal, mask, expected=torch.full_like(signal, torch.nan))
+        plain = model.signal_model.complete(signal, mask)
+    assert (followed - signal).abs().max() < 0.01
+    torch.testing.assert_close(alone, plain)
+
+
 def test_limb_leads_that_are_printed_determine_the_others(model):
     signal = signal_batch(1)
     mask = torch.zeros_like(signal)
@@ -295,6 +308,19 @@ def read_pages(monkeypatch):
         return readings
 
     monkeypatch.setattr("modeling_ecgscan.image_ecgscan.ECGScanImageReader.read", read)
+
+
+def test_what_was_read_of_a_page_stands_for_the_page(model, read_pages):
+    pages, ids = torch.full((3, 3, 32, 64), 255, dtype=torch.uint8), torch.tensor([[2, 50, 3], [2, 60, 3], [2, 70, 3]])
+    with torch.no_grad():
+        values, weight = model.signals_of(model.read(pages))
+        read = model(
+            read_values=values, read_mask=weight > 0, signal_values=signal_batch(3), input_ids=ids, return_loss=True
+        )
+        torch.testing.assert_close(read.image_embeds, model.get_image_features(pages))
+    assert set(read.losses) == {"signal_text", "image_signal", "image_text", "volume"}
+    with pytest.raises(ValueError, match="read_values stand for pages"):
+        model(pixel_values=pages, read_values=values)
 
 
 def test_pages_signals_and_texts_align_in_one_pass(model, read_pages):

@@ -70,6 +70,19 @@ def test_all_formats_are_written_and_the_record_keeps_nan(tmp_path, page, readin
     assert (tmp_path / "p.csv").read_text().count("\n") == 5001
 
 
+def test_what_is_inferred_is_a_record_of_its_own_on_request(tmp_path, page, reading):
+    completed = np.where(np.isfinite(reading.signal), reading.signal, 0.25).astype(np.float32)
+    found = replace(reading, completed=completed)
+    document = page_json(_opened(page), found, MODEL, 1.0)
+    write_page(tmp_path / "p", ("wfdb", "inferred"), _opened(page), found, page.image.shape[:2], document)
+    assert {path.name for path in tmp_path.iterdir()} == {"p.hea", "p.dat", "p-inferred.hea", "p-inferred.dat"}
+    read, inferred = (wfdb.rdrecord(str(tmp_path / name)) for name in ("p", "p-inferred"))
+    np.testing.assert_array_equal(np.isnan(read.p_signal.T), np.isnan(reading.signal))
+    np.testing.assert_allclose(inferred.p_signal.T, completed, atol=1e-3)
+    assert "inferred by the model" in inferred.comments[0]
+    assert not read.comments
+
+
 def test_only_asked_formats_are_written(tmp_path, page, reading):
     document = page_json(_opened(page), reading, MODEL, 1.0)
     write_page(tmp_path / "p", ("json",), _opened(page), reading, page.image.shape[:2], document)

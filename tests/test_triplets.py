@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS, law_residuals
 from processing.records import Recording, read_parquet
-from processing.signal_views import isoelectric, printed_mask, random_mask, training_view, without_wander
+from processing.signal_views import isoelectric, printed_mask, random_mask, read_view, training_view, without_wander
 from processing.triplets import (
     SUPERCLASS_PHRASES,
     BatchStream,
@@ -144,6 +144,20 @@ def test_views_keep_the_lead_laws_and_count_hidden_samples_more():
     assert view.values.shape == view.target.shape == view.weight.shape == (12, 5000)
     assert set(np.unique(view.weight[view.mask])) <= {1.0}
     assert set(np.unique(view.weight[~view.mask])) <= {4.0}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_recording_as_read_off_a_page_is_near_the_recording_and_shows_a_part_of_it(seed):
+    recording = next(simulated(1, seed=9))
+    read, shown = read_view(recording.signal, np.random.default_rng(seed))
+    assert shown.any()
+    assert not shown.all()
+    level = isoelectric(without_wander(recording.signal, 500.0))
+    again = isoelectric(without_wander(read, 500.0))
+    leads = shown.any(1)
+    assert np.median(np.abs(again - level)[leads][shown[leads]]) < 0.1
+    other, _ = read_view(recording.signal, np.random.default_rng(seed))
+    np.testing.assert_array_equal(read, other)
 
 
 def test_wander_is_removed_and_beats_are_kept():
