@@ -160,6 +160,35 @@ def completion(
         (out / "completion.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
+@app.command()
+def archive(
+    folder: Annotated[Path, typer.Argument(help="Folder of pages whose index.csv names their leads.")],
+    out: Annotated[Path, typer.Option(help="Folder for pages.csv, archive.json and pages.png.")],
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """Pages whose recordings are not known: leads, printed heart rate, lead laws, leads printed twice."""
+    from .benchmark_archive import check_page, listed_pages, sheet, summary_of
+    from .loading import load_reader
+    from .read import prepare_folder
+
+    pages = listed_pages(folder)
+    prepare_folder(out)
+    reader = load_reader(model)
+    with console.progress_bar("pages") as progress:
+        found = [check_page(page, reader) for page in progress.track(pages)]
+    checked = [one for one, _ in found]
+    _write_rows(out / "pages.csv", [one.row() for one in checked])
+    _write_picture(out / "pages.png", sheet(found))
+    summary = {"model": {"name": reader.name, "revision": reader.revision}, **summary_of(checked)}
+    (out / "archive.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    columns = ("status", "quality", "layout_read", "leads_right", "rate_bpm", "printed_bpm", "law_uv", "rhythm_uv")
+    _print_table(f"{len(checked)} pages", {one.page.file.name: one.row() for one in checked}, columns)
+    console.out.print(
+        f"leads right on {summary['leads_right']} of {summary['pages']}, "
+        f"heart rate within 3 bpm of the printed one on {summary['rates_within_3_bpm']} of {summary['rates_printed']}"
+    )
+
+
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(column for row in rows for column in row))
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -1,0 +1,192 @@
+"""`ecgscan benchmark archive`: pages whose recordings nobody has, by what is printed on them and by their witnesses.
+
+Without a recording there is still truth of a kind: which leads stand where, the heart rate that the machine printed,
+the lead laws, and leads that are printed twice.
+"""
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from processing.leads import canonical_lead
+from processing.pages import open_page
+
+from .arguments import UsageError
+from .loading import Reader
+from .picture import draw_reading
+from .results import lead_parts, refuse_below
+
+_RATE_BPM = 3.0  # that a heart rate may differ from the printed one
+_TILE = (640, 900)  # height and width of a page on the sheet
+_PER_ROW = 2
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A page of the index.
+
+    Attributes:
+        rows: leads of every row of columns from top to bottom, names as the index gives them.
+        rhythm: leads of the strips below.
+        rate_bpm: as the machine printed it, None where it did not.
+    """
+
+    file: Path
+    rows: tuple[tuple[str, ...], ...]
+    rhythm: tuple[str, ...]
+    rate_bpm: float | None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was read of a page and how that agrees with the index and with itself."""
+
+    page: Listed
+    status: str
+    reason: str | None
+    quality: float
+    layout: str
+    leads_right: bool
+    rate_bpm: float | None
+    law_uv: float | None
+    rhythm_uv: float | None
+    warnings: tuple[str, ...]
+
+    @property
+    def rate_off_bpm(self) -> float | None:
+        """Difference to the printed heart rate, None where either is missing."""
+        return None if self.rate_bpm is None or self.page.rate_bpm is None else abs(self.rate_bpm - self.page.rate_bpm)
+
+    def row(self) -> dict[str, Any]:
+        """Flat figures for the table of pages."""
+        return {
+            "page": self.page.file.name,
+            "status": self.status,
+            "quality": self.quality,
+            "layout_read": self.layout,
+            "leads_right": self.leads_right,
+            "rate_bpm": self.rate_bpm,
+            "printed_bpm": self.page.rate_bpm,
+            "law_uv": self.law_uv,
+            "rhythm_uv": self.rhythm_uv,
+            "warnings": "; ".join(self.warnings),
+            "reason": self.reason,
+        }
+
+
+def listed_pages(folder: Path) -> list[Listed]:
+    """Pages of a folder's `index.csv`: the columns `file`, `leads` (rows parted by `|`, leads by blanks) and, where
+    they are known, `rhythm` (leads, or "none") and `printed_values` (with "HR 72").
+
+    Raises:
+        UsageError: no index, or one without these columns.
+    """
+    index = folder / "index.csv"
+    if not index.is_file():
+        raise UsageError(f"{index}: not found; expected the columns file, leads, rhythm, printed_values")
+    with index.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "leads"} <= set(rows[0]):
+        raise UsageError(f"{index}: expected rows with the columns file and leads, got {list(rows[0]) if rows else []}")
+    return [_listed(folder, row) for row in rows]
+
+
+def _listed(folder: Path, row: dict[str, str]) -> Listed:
+    rate = re.search(r"\bHR (\d+(?:\.\d+)?)", row.get("printed_values") or "")
+    rhythm = (row.get("rhythm") or "").split("(")[0]
+    return Listed(
+        folder / row["file"],
+        tuple(tuple(part.split()) for part in row["leads"].split("|")),
+        tuple(name for name in re.split(r"[\s,]+", rhythm) if canonical_lead(name)),
+        float(rate[1]) if rate else None,
+    )
+
+
+def leads_agree(page: Listed, rows: list[list[str]]) -> bool:
+    """Whether the rows that were read are those of the index, the rhythm strips in any order.
+
+    Leads beyond the twelve must not be told at all, least of all under another name.
+    """
+    wanted = [[name for name in row if canonical_lead(name)] for row in page.rows]
+    if not any(wanted):
+        return not rows
+    count = len(wanted)
+    return rows[:count] == wanted and sorted(row[0] for row in rows[count:]) == sorted(page.rhythm)
+
+
+def check_page(page: Listed, reader: Reader) -> tuple[Checked, np.ndarray]:
+    """Reads a page as `ecgscan read` does; what was found, and the page with it drawn over."""
+    image = open_page(page.file).image
+    reading, size = reader.read([image])[0]
+    reading = refuse_below(reading, reader.min_quality)
+    told = bool(lead_parts(reading.signal, reading.confidence))
+    checked = Checked(
+        page=page,
+        status=reading.status,
+        reason=reading.reason,
+        quality=float(reading.quality),
+        layout=str(reading.layout["name"]),
+        leads_right=leads_agree(page, reading.layout["rows"] if told else []),
+        rate_bpm=reading.heart_rate_bpm,
+        law_uv=reading.lead_law_residual_uv,
+        rhythm_uv=reading.rhythm_residual_uv,
+        warnings=tuple(reading.warnings),
+    )
+    return checked, _tile(checked, draw_reading(image, reading, size))
+
+
+def summary_of(pages: list[Checked]) -> dict[str, Any]:
+    """Counts and medians over all pages."""
+    rates = [page.rate_off_bpm for page in pages if page.rate_off_bpm is not None]
+    return {
+        "pages": len(pages),
+        "leads_right": sum(page.leads_right for page in pages),
+        "wrong": [page.page.file.name for page in pages if not page.leads_right],
+        "refused": sum(page.status != "read" for page in pages),
+        "rates_printed": sum(page.page.rate_bpm is not None for page in pages),
+        "rates_compared": len(rates),
+        "rates_within_3_bpm": sum(rate <= _RATE_BPM for rate in rates),
+        "law_uv": _median([page.law_uv for page in pages]),
+        "rhythm_uv": _median([page.rhythm_uv for page in pages]),
+        "with_warnings": sum(bool(page.warnings) for page in pages),
+    }
+
+
+def _median(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
+
+
+def sheet(pages: list[tuple[Checked, np.ndarray]]) -> np.ndarray:
+    """(height, width, 3) uint8 RGB: all pages, those that were named wrong and the least sure ones first."""
+    order = sorted(pages, key=lambda pair: (pair[0].leads_right, pair[0].quality))
+    tiles = [tile for _, tile in order]
+    tiles += [np.full_like(tiles[0], 235)] * (-len(tiles) % _PER_ROW)
+    return np.concatenate([np.concatenate(part, axis=1) for part in _parts(tiles)])
+
+
+def _parts(tiles: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    for start in range(0, len(tiles), _PER_ROW):
+        yield tiles[start : start + _PER_ROW]
+
+
+def _tile(checked: Checked, drawn: np.ndarray) -> np.ndarray:
+    height, width = _TILE
+    tile = np.full((height, width, 3), 235, np.uint8)
+    share = min(width / drawn.shape[1], (height - 32) / drawn.shape[0])
+    small = cv2.resize(drawn, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)[: height - 32, :width]
+    tile[32 : 32 + small.shape[0], : small.shape[1]] = small
+    tile[:32] = 40 if checked.leads_right else (150, 30, 30)
+    rate = "" if checked.rate_bpm is None else f"  {checked.rate_bpm:.0f}"
+    printed = "" if checked.page.rate_bpm is None else f" ({checked.page.rate_bpm:.0f} printed)"
+    law = "" if checked.law_uv is None else f"  laws {checked.law_uv:.0f} uV"
+    title = f"{checked.page.file.name}  {checked.status} {checked.quality:.2f}{rate}{printed}{law}"
+    cv2.putText(tile, title, (8, 22), _FONT, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
+    return tile
