@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from processing.leads import canonical_lead
-from processing.pages import open_page
+from processing.pages import PageError, open_page
 
 from .arguments import UsageError
 from .loading import Reader
@@ -123,7 +123,11 @@ def leads_agree(page: Listed, rows: list[list[str]]) -> bool:
 
 def check_page(page: Listed, reader: Reader) -> tuple[Checked, np.ndarray]:
     """Reads a page as `ecgscan read` does; what was found, and the page with it drawn over."""
-    image = open_page(page.file).image
+    try:
+        image = open_page(page.file).image
+    except PageError as error:
+        unread = Checked(page, "error", str(error), 0.0, "", False, None, None, None, ())
+        return unread, _tile(unread, np.full((1, 1, 3), 235, np.uint8))
     reading, size = reader.read([image])[0]
     reading = refuse_below(reading, reader.min_quality)
     told = bool(lead_parts(reading.signal, reading.confidence))
