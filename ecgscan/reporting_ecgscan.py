@@ -11,6 +11,7 @@ from .laws_ecgscan import agreed, law_residual_uv
 from .readings_ecgscan import ECGReading, Located
 from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
+from .timing_ecgscan import out_of_step
 from .witnesses_ecgscan import recorded_at_once, rhythm_residual_uv
 
 SAMPLING_RATE = 500
@@ -131,12 +132,19 @@ def column_confidence(columns: StripColumns) -> np.ndarray:
 
 
 def _place(
-    located: Located, strip: FoundStrip, columns: StripColumns, start_s: float, scale: tuple[float, float], samples: int
+    located: Located,
+    strip: FoundStrip,
+    columns: StripColumns,
+    start_s: float,
+    scale: tuple[float, float],
+    samples: int,
+    late: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[slice, np.ndarray, np.ndarray]:
     """Millivolts and confidence of a strip on the page's 500 Hz time axis; none where it runs out of the picture.
 
     Args:
         scale: paper speed (mm/s) and gain (mm/mV).
+        late: moments (s) and by how much (s) what is printed there is read late, as `out_of_step` tells it.
     """
     from scipy.interpolate import CubicSpline
 
@@ -147,7 +155,8 @@ def _place(
     last = min(samples, int(np.ceil((start_s + duration) * SAMPLING_RATE - 1e-6)) + 1)
     last = max(first, last)
     times = np.arange(first, last) / SAMPLING_RATE - start_s
-    x = strip.start_mm + times * speed
+    moved = 0.0 if late is None else np.interp(times + start_s, *late)
+    x = strip.start_mm + (times + moved) * speed
     millivolts = CubicSpline(columns.x_mm, columns.height_mm)(x) / gain
     sure = np.interp(x, columns.x_mm, column_confidence(columns))
     # beyond the picture's edge there is nothing to follow but the edge
@@ -156,6 +165,30 @@ def _place(
     height, width = located.image_size
     seen = ((pixels > -0.5) & (pixels < (width - 0.5, height - 0.5))).all((0, 2))
     return slice(first, last), np.where(seen, millivolts, np.nan), np.where(seen, sure, 0.0)
+
+
+def _placed(
+    located: Located,
+    strips: list[FoundStrip],
+    traces: list[StripColumns],
+    times: list[tuple[float, float]],
+    order: list[int],
+    scale: tuple[float, float],
+    samples: int,
+    late: dict[int, tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Millivolts and confidence (12, samples) of the page, later strips of `order` over earlier ones of their lead,
+    and the mean confidence of every strip."""
+    signal = np.full((len(LEADS), samples), np.nan, np.float32)
+    confidence = np.zeros((len(LEADS), samples), np.float32)
+    sures = [0.0] * len(strips)
+    for k in order:
+        lead = LEADS.index(strips[k].lead)
+        where, millivolts, sure = _place(located, strips[k], traces[k], times[k][0], scale, samples, late.get(lead))
+        signal[lead], confidence[lead] = np.nan, 0.0
+        signal[lead, where], confidence[lead, where] = millivolts, sure
+        sures[k] = float(sure.mean()) if len(sure) else 0.0
+    return signal, confidence, sures
 
 
 def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
@@ -239,23 +272,22 @@ def report(
     times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))
-    signal = np.full((len(LEADS), samples), np.nan, np.float32)
-    confidence, moved_s = np.zeros((2, len(LEADS), samples), np.float32)
-    first = min(strip.start_mm for strip in strips)
-    described = []
     # of two strips of a lead the longer one counts, unless its name is in doubt
     order = sorted(
         range(len(strips)),
         key=lambda k: (not strips[k].is_rhythm or strips[k].name_probability > 0.5, times[k][1] - times[k][0]),
     )
-    for k in order:
-        strip, trace = strips[k], traces[k]
-        where, millivolts, sure = _place(located, strip, trace, times[k][0], (speed[0], gain[0]), samples)
-        lead = LEADS.index(strip.lead)
-        signal[lead], confidence[lead] = np.nan, 0.0
-        signal[lead, where], confidence[lead, where] = millivolts, sure
-        moved_s[lead, where] = times[k][0] - (strip.start_mm - first) / speed[0] if columns == "sequential" else 0.0
-        described.append((k, _describe(located, strip, trace, times[k], float(sure.mean()) if len(sure) else 0.0)))
+    at_once = recorded_at_once(strips, traces)
+    scale = speed[0], gain[0]
+    signal, confidence, sures = _placed(located, strips, traces, times, order, scale, samples, {})
+    if at_once is None or at_once == (columns == "simultaneous"):
+        late = out_of_step(signal, confidence)
+        if late:
+            signal, confidence, sures = _placed(located, strips, traces, times, order, scale, samples, late)
+    first = min(strip.start_mm for strip in strips)
+    moved_s = np.zeros_like(confidence)
+    for k in order if columns == "sequential" else []:
+        moved_s[LEADS.index(strips[k].lead)] = times[k][0] - (strips[k].start_mm - first) / speed[0]
     residual = law_residual_uv(signal)
     rhythm = rhythm_residual_uv(strips, traces, gain[0], columns)
     features = _features(located, strips, traces, residual, rhythm, speed[1] * gain[1])
@@ -264,7 +296,6 @@ def report(
         return replace(
             nothing_read("no trace that could be followed was found on the page", quality), features=features
         )
-    at_once = recorded_at_once(strips, traces)
     read_source = calibration.get("scale_threshold", 0.9)
     missing = [lead for lead in LEADS if lead not in {strip.lead for strip in strips}]
     rows: list[list[str]] = [[] for _ in range(1 + max(strip.row for strip in strips))]
@@ -280,7 +311,7 @@ def report(
         speed=(speed[0], "read" if speed[1] >= read_source else "assumed"),
         gain=(gain[0], "read" if gain[1] >= read_source else "assumed"),
         columns=(columns, "read" if at_once == (columns == "simultaneous") else "assumed"),
-        strips=[text for _, text in sorted(described, key=lambda item: item[0])],
+        strips=[_describe(located, *parts) for parts in zip(strips, traces, times, sures, strict=True)],
         heart_rate_bpm=heart_rate(signal, confidence),
         lead_law_residual_uv=residual,
         rhythm_residual_uv=rhythm,

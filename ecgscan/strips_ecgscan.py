@@ -23,7 +23,10 @@ _FREE_GAIN = 2.2  # a free layout must explain this much more than the best know
 
 @dataclass(frozen=True)
 class FoundStrip:
-    """A stretch of one row that shows one lead; millimetres in the coordinates of the page's geometry."""
+    """A stretch of one row that shows one lead; millimetres in the coordinates of the page's geometry.
+
+    `printed` is the (12,) log odds of every lead's name where the strip begins, None where names were not looked for.
+    """
 
     lead: str
     row: int
@@ -33,6 +36,7 @@ class FoundStrip:
     baseline_mm: float
     is_rhythm: bool = False
     name_probability: float = 1.0
+    printed: np.ndarray | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -332,13 +336,14 @@ def _template_to_layout(
         rhythm = len(leads) == 1 and n_columns > 1
         for column, lead in enumerate(leads):
             start, end = left + column * slot, left + (column + 1) * slot
-            seen = np.zeros(12) if printed is None else _PER_NAME * printed[len(strips)]
+            words = None if printed is None else printed[len(strips)]
+            seen = np.zeros(12) if words is None else _PER_NAME * words
             probability = _name_probability(row, lead, start, end, seen)
             if rhythm:
                 lead, probability = _best_lead(row, start, end, seen)
             edges = np.array([start, end])
             gained += float(np.diff(row.sums(edges, 1 + LEADS.index(lead)))[0])
-            strips.append(FoundStrip(lead, number, column, start, end, row.baseline_mm, rhythm, probability))
+            strips.append(FoundStrip(lead, number, column, start, end, row.baseline_mm, rhythm, probability, words))
     length = sum(strip.end_mm - strip.start_mm for strip in strips)
     return FoundLayout(name, strips, gained / length / _EVIDENCE_PER_MM, gain, fit / len(strips))
 
