@@ -261,8 +261,9 @@ def _rhythm_scores(
     scores[:, [lead not in shown for lead in LEADS]] -= _WITNESSES / 2 * np.log(1.0 - _UNSEEN_LIKENESS)
     for row, k in enumerate(rhythm):
         scores[row, LEADS.index(strips[k].lead)] += 3.0 * strips[k].name_probability
-        if strips[k].printed is not None:
-            scores[row] += _IN_WORDS * strips[k].printed
+        words = strips[k].printed
+        if words is not None:
+            scores[row] += _IN_WORDS * words
         for other, strip in enumerate(strips):
             if not strip.is_rhythm:
                 aside = strips[k].start_mm - strip.start_mm if at_once else 0.0

@@ -18,6 +18,7 @@ from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import DOUBT_MM, StripColumns, cut_tile, join_tiles, plan_tiles
 from .reporting_ecgscan import nothing_read, report
 from .settling_ecgscan import (
+    evenly_spaced,
     may_have_slipped,
     scaled,
     settle_on_grid,
@@ -213,9 +214,9 @@ class PageReading(ABC):
         geometry, strips = standard_width(*(flat or (geometry, strips)))
         traced = self.trace(small, geometry, strips, 10.0, in_mm=False)
         if flat is None:
-            return *standard_width(geometry, traced.strips), False
+            return *standard_width(*evenly_spaced(geometry, traced.strips)), False
         leaning = lean(traced.strips, traced.columns)
-        geometry, strips = standard_width(*turned(geometry, traced.strips, leaning))
+        geometry, strips = standard_width(*evenly_spaced(*turned(geometry, traced.strips, leaning)))
         gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
             return *gridded, True

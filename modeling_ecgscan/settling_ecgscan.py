@@ -24,6 +24,10 @@ _UNSEEN, _ODD_CLEAR = 0.2, 2.5
 _NEARLY_MM, _SLIP_MM = 5.0, 2.5  # from the standard length: before and after a row's ends are read
 _FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
 _APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
+# ours: borders of three columns; how uneven they must be and what share of that may be left; the bend of the strongest
+# perspective; columns' ends and starts that are found within this are one border
+_LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.12, 4.0
+_BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
 
@@ -93,6 +97,40 @@ def standard_width(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[Pa
     """
     ratio = STANDARD_ROW_MM / (_row_length(strips) + _gap(strips))
     return scaled(geometry, strips, ratio) if 0.45 < ratio < 2.2 else (geometry, strips)
+
+
+def evenly_spaced(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
+    """A page seen at an angle, without a grid to tell, as its columns tell: three and more last equally long.
+
+    Their borders are brought to equal distances by a parabola along the rows, where that clearly explains them.
+    """
+    borders = _borders(strips)
+    if len(borders) < _LEAST_BORDERS:
+        return geometry, strips
+    middle, half = (borders[0] + borders[-1]) / 2, (borders[-1] - borders[0]) / 2
+    place = (borders - middle) / half
+    even = np.linspace(-1.0, 1.0, len(borders))
+    bend = np.polyfit(place, even, 2)
+    before, after = (half * float(np.sqrt(np.mean((even - found) ** 2))) for found in (place, np.polyval(bend, place)))
+    if before < _UNEVEN_MM or after > _EXPLAINED * before or abs(bend[0]) > _MOST_BENT:
+        return geometry, strips
+    along = (geometry.paper[..., 0] - middle) / half
+    near = np.clip(along, -_BEYOND, _BEYOND)
+    straight = np.polyval(bend, near) + (along - near) * np.polyval(np.polyder(bend), near)
+    other = replace(geometry, paper=np.stack([middle + half * straight, geometry.paper[..., 1]], -1))
+    return other, _carried(strips, geometry, other)
+
+
+def _borders(strips: list[FoundStrip]) -> np.ndarray:
+    """Where (mm) the first column begins, the following ones, and the last ends; nothing where columns stand apart."""
+    ends: dict[int, list[tuple[float, float]]] = {}
+    for strip in strips:
+        if not strip.is_rhythm:
+            ends.setdefault(strip.column, []).append((strip.start_mm, strip.end_mm))
+    middle = np.array([np.median(ends[column], axis=0) for column in sorted(ends)])
+    if not len(middle) or np.abs(middle[1:, 0] - middle[:-1, 1]).max(initial=0.0) > _JOINED_MM:
+        return np.zeros(0)
+    return np.concatenate([middle[:1, 0], (middle[1:, 0] + middle[:-1, 1]) / 2, middle[-1:, 1]])
 
 
 def scaled(

@@ -86,6 +86,25 @@ def test_a_rhythm_strip_takes_the_name_of_the_lead_that_it_repeats():
     assert name_rhythm_strips(strips, [*at_once, seen[4]])[4].lead == "V1"
 
 
+def test_of_two_leads_alike_a_rhythm_strip_is_the_one_whose_name_is_printed_at_it():
+    x = np.arange(0, 260, 1 / 6)
+    rng = np.random.default_rng(0)
+    wave, other = (np.convolve(rng.normal(0, 1, len(x)), np.ones(9) / 9, "same") for _ in range(2))
+    strips = [
+        FoundStrip("II", 0, 0, 0.0, 125.0, 20.0),
+        FoundStrip("V1", 0, 1, 125.0, 250.0, 20.0),
+        FoundStrip("aVF", 1, 0, 0.0, 125.0, 50.0),
+        FoundStrip("V2", 1, 1, 125.0, 250.0, 50.0),
+        FoundStrip("aVF", 2, 0, 0.0, 250.0, 80.0, True, 0.6),
+    ]
+    near = wave + 0.1 * other  # II was followed less well than aVF
+    seen = [columns_of(x, height, np.ones(len(x), bool)) for height in (near, other, wave, -other, wave)]
+    assert name_rhythm_strips(strips, seen)[4].lead == "aVF"
+    printed = np.where(np.array(LEADS) == "II", 3.9, 0.0)
+    strips[4] = replace(strips[4], printed=printed)
+    assert name_rhythm_strips(strips, seen)[4].lead == "II"
+
+
 def test_a_row_found_too_low_is_moved_to_where_its_traces_rest():
     x = np.arange(0, 260, 1 / 6)
     rest = np.full(len(x), 1.6) + 9.0 * (np.arange(len(x)) % 140 < 6)
