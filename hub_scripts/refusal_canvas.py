@@ -169,7 +169,7 @@ class Axes:
         step = float(values[1] - values[0]) if len(values) > 1 else 1.0
         digits = max(0, -int(np.floor(np.log10(abs(step))))) if step else 0
         for index, value in enumerate(values):
-            name = names[index] if names else f"{value:.{digits}f}"
+            name = names[index] if names else f"{value + 0.0:.{digits}f}"
             if axis == "x":
                 x = float(self.place(value, self.y_range[0])[0, 0])
                 if grid:

@@ -45,7 +45,7 @@ def stock_prices(rng: np.random.Generator) -> np.ndarray:
         (x, y0), (_, y1) = prices.place([day, day], [start[day], close[day]])
         canvas.box((x - half, min(y0, y1), x + half, max(y0, y1)), ink if colour == paper else None, colour)
         height = (bottom - bottom * 0.78) * volume[day] / volume.max()
-        canvas.box((x - half, bottom - height, x + half, bottom), None, mixed(paper, rise if colour == rise else fall, 0.5))
+        canvas.box((x - half, bottom - height, x + half, bottom), None, mixed(ink if colour == paper else colour, paper, 0.5))
     for length, colour in zip((10, 30), _palette(rng), strict=False):
         mean = np.convolve(close, np.ones(length) / length, "valid")
         prices.plot(np.arange(length - 1, days), mean, colour, canvas.thin(1.5))
@@ -208,7 +208,7 @@ def growth_chart(rng: np.random.Generator) -> np.ndarray:
     tint: Colour = ((225, 90, 140), (60, 120, 190), (60, 140, 90))[int(rng.integers(3))]
     canvas = Canvas(rng, rng.uniform(0.68, 0.8))
     years = int(rng.choice([3, 5, 18]))
-    axes = Axes(canvas, canvas.inner(7, 7, 6, 7), (0, years), (40, 60 + 7.5 * years))
+    axes = Axes(canvas, canvas.inner(7, 7, 6, 7), (0, years), (40, 62 + 7.6 * years))
     left, top, right, bottom = axes.box
     canvas.grid(axes.box, ((right - left) / (years * (12 if years < 9 else 4)), (bottom - top) / 60), mixed(WHITE, tint, 0.25))
     canvas.grid(axes.box, ((right - left) / years, (bottom - top) / 12), mixed(WHITE, tint, 0.55), canvas.thin())
