@@ -128,7 +128,7 @@ def pressure_monitor(rng: np.random.Generator) -> np.ndarray:
     upstroke = np.clip(phase / 0.14, 0, 1)
     arterial = np.sin(np.pi / 2 * upstroke) * np.exp(-2.2 * np.maximum(phase - 0.14, 0))
     arterial = arterial + 0.12 * np.exp(-(((phase - 0.42) / 0.05) ** 2))
-    pulse = np.roll(np.sin(np.pi * np.clip(phase * 1.4, 0, 1)) ** 1.6, 90)
+    pulse = np.sin(np.pi * np.clip(((phase - 0.25) % 1.0) * 1.4, 0, 1)) ** 1.6
     breath = 0.5 + 0.45 * np.sin(2 * np.pi * seconds * rng.uniform(0.2, 0.35))
     venous = 0.4 + 0.15 * np.sin(2 * np.pi * (seconds * rate)) + 0.1 * np.sin(4 * np.pi * seconds * rate + 1)
     systolic, diastolic = int(rng.integers(85, 180)), int(rng.integers(40, 80))
