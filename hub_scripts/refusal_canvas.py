@@ -22,13 +22,6 @@ PALETTES: tuple[tuple[Colour, ...], ...] = (
 )
 _SHIFT = 4
 _MEGAPIXELS = (0.55, 1.95)
-# Hershey letters at scale 1 are about this many pixels high
-_HERSHEY_PX = 30.0
-_HERSHEY = {
-    "serif": cv2.FONT_HERSHEY_COMPLEX,
-    "plain": cv2.FONT_HERSHEY_SIMPLEX,
-    "hand": cv2.FONT_HERSHEY_SCRIPT_SIMPLEX,
-}
 
 
 class Canvas:
@@ -92,17 +85,20 @@ class Canvas:
         """Text whose line is about `size` pixels high and stands on `y`; returns its width.
 
         Args:
-            font: "sans", "italic", "serif", "plain" or "hand".
+            font: "sans", "italic", or "hand" for letters that dance as written ones do.
             align: "left", "centre" or "right" of `x`.
         """
         width = text_width(text, size, font, weight)
         left = x - {"left": 0.0, "centre": 0.5, "right": 1.0}[align] * width
-        place = (round(left), round(y))
-        if font in _HERSHEY:
-            scale, thick = size / _HERSHEY_PX, max(1, round(size / 14))
-            cv2.putText(self.image, text, place, _HERSHEY[font], scale, colour, thick, cv2.LINE_AA)
-        else:
+        if font != "hand":
+            place = (round(left), round(y))
             cv2.putText(self.image, text, place, colour, cv2.FontFace(font), max(6, round(size)), weight)
+            return width
+        for letter in text:
+            place = (round(left), round(y + self.rng.normal(0, 0.05) * size))
+            tall = max(6, round(size * self.rng.uniform(0.88, 1.12)))
+            cv2.putText(self.image, letter, place, colour, cv2.FontFace("italic"), tall, int(self.rng.integers(250, 420)))
+            left += text_width(letter, size, font) * self.rng.uniform(0.92, 1.06)
         return width
 
     def upward(self, x: float, y: float, text: str, size: float, colour: Colour = BLACK) -> None:
@@ -134,9 +130,11 @@ class Canvas:
 
 def text_width(text: str, size: float, font: str = "sans", weight: int = 400) -> float:
     """Pixels from a text's beginning to its end."""
-    if font in _HERSHEY:
-        return float(cv2.getTextSize(text, _HERSHEY[font], size / _HERSHEY_PX, max(1, round(size / 14)))[0][0])
-    return float(cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(font), max(6, round(size)), weight)[2])
+    face, weight = ("italic", 330) if font == "hand" else (font, weight)
+    if font == "hand" and len(text) == 1:
+        # a space alone has no ink to be measured by
+        return text_width(f"n{text}n", size, "italic", weight) - text_width("nn", size, "italic", weight)
+    return float(cv2.getTextSize((0, 0), text, (0, 0), cv2.FontFace(face), max(6, round(size)), weight)[2])
 
 
 @dataclass

@@ -42,12 +42,11 @@ def _prose(canvas: Canvas, box: Box, size: float, font: str, colour: Colour = BL
     y, words = top + size, _sentence(canvas.rng).split()
     while y < bottom:
         line = words.pop(0)
-        while text_width(f"{line} {words[0]}" if words else line, size, font) < right - left:
-            if not words:
-                words = _sentence(rng).split()
-            line = f"{line} {words.pop(0)}"
-        canvas.text(left, y, line, size, colour, font=font)
         words = words or _sentence(rng).split()
+        while text_width(f"{line} {words[0]}", size, font) < right - left:
+            line = f"{line} {words.pop(0)}"
+            words = words or _sentence(rng).split()
+        canvas.text(left, y, line, size, colour, font=font)
         y += 1.45 * size
         if rng.random() < 0.06:
             y += 0.8 * size
@@ -98,7 +97,7 @@ def sheet_music(rng: np.random.Generator) -> np.ndarray:
     staves = int(rng.integers(6, 13))
     pitch, ink = (bottom - top) / staves, (15, 15, 15)
     space = 0.11 * pitch
-    canvas.text(canvas.width / 2, 4 * canvas.unit, f"{rng.choice(['Sonata', 'Menuet', 'Waltz', 'Song'])} No. {int(rng.integers(1, 20))}", 2.4 * canvas.unit, font="serif", align="centre")
+    canvas.text(canvas.width / 2, 4 * canvas.unit, f"{rng.choice(['Sonata', 'Menuet', 'Waltz', 'Song'])} No. {int(rng.integers(1, 20))}", 2.4 * canvas.unit, align="centre")
     for stave in range(staves):
         y = top + stave * pitch
         for line in range(5):
@@ -126,7 +125,7 @@ def text_page(rng: np.random.Generator) -> np.ndarray:
     """A page of a book or a journal in two columns."""
     canvas = Canvas(rng, rng.uniform(0.65, 0.85), jittered(rng, (250, 248, 243), 4))
     left, top, right, bottom = canvas.inner(6, 10, 6, 6)
-    unit, font = canvas.unit, str(rng.choice(["sans", "serif", "sans"]))
+    unit, font = canvas.unit, str(rng.choice(["sans", "sans", "italic"]))
     gap, size = 2.5 * unit, rng.uniform(1.0, 1.35) * unit
     canvas.text(canvas.width / 2, 5 * unit, _sentence(rng)[:46].rstrip(" .?;"), 2 * unit, font=font, align="centre", weight=700)
     canvas.text(canvas.width / 2, 7.6 * unit, f"{rng.choice(_NAMES)}, {rng.choice(_NAMES)}", 1.2 * unit, font="italic", align="centre")
@@ -181,7 +180,7 @@ def letter(rng: np.random.Generator) -> np.ndarray:
     hand = rng.random() < 0.33
     canvas = Canvas(rng, rng.uniform(0.68, 0.75), jittered(rng, (253, 252, 248), 3))
     left, top, right, bottom = canvas.inner(8, 6, 7, 9)
-    unit, font, ink = canvas.unit, "hand" if hand else str(rng.choice(["sans", "serif"])), _HAND if hand else (20, 20, 20)
+    unit, font, ink = canvas.unit, "hand" if hand else "sans", _HAND if hand else (20, 20, 20)
     size = (1.9 if hand else 1.15) * unit
     if not hand:
         tint: Colour = ((20, 60, 120), (130, 20, 40), (30, 90, 60))[int(rng.integers(3))]

@@ -56,7 +56,7 @@ def crossword(rng: np.random.Generator) -> np.ndarray:
                 number += 1
             if hand and rng.random() < 0.35:
                 letter = str(rng.choice(list("AEIORSTLNDM")))
-                canvas.text(x + 0.55 * step, y + 0.85 * step, letter, 0.75 * step, (30, 40, 130), font="plain", align="centre")
+                canvas.text(x + 0.55 * step, y + 0.85 * step, letter, 0.75 * step, (30, 40, 130), font="hand", align="centre")
     for column, title in ((0.06, "Across"), (0.54, "Down")):
         x, y = column * canvas.width, top + side + 2.5 * unit
         canvas.text(x, y, title, 1.3 * unit, weight=700)
