@@ -97,7 +97,9 @@ class Canvas:
         for letter in text:
             place = (round(left), round(y + self.rng.normal(0, 0.05) * size))
             tall = max(6, round(size * self.rng.uniform(0.88, 1.12)))
-            cv2.putText(self.image, letter, place, colour, cv2.FontFace("italic"), tall, int(self.rng.integers(250, 420)))
+            cv2.putText(
+                self.image, letter, place, colour, cv2.FontFace("italic"), tall, int(self.rng.integers(250, 420))
+            )
             left += text_width(letter, size, font) * self.rng.uniform(0.92, 1.06)
         return width
 

@@ -45,7 +45,9 @@ def stock_prices(rng: np.random.Generator) -> np.ndarray:
         (x, y0), (_, y1) = prices.place([day, day], [start[day], close[day]])
         canvas.box((x - half, min(y0, y1), x + half, max(y0, y1)), ink if colour == paper else None, colour)
         height = (bottom - bottom * 0.78) * volume[day] / volume.max()
-        canvas.box((x - half, bottom - height, x + half, bottom), None, mixed(ink if colour == paper else colour, paper, 0.5))
+        canvas.box(
+            (x - half, bottom - height, x + half, bottom), None, mixed(ink if colour == paper else colour, paper, 0.5)
+        )
     for length, colour in zip((10, 30), _palette(rng), strict=False):
         mean = np.convolve(close, np.ones(length) / length, "valid")
         prices.plot(np.arange(length - 1, days), mean, colour, canvas.thin(1.5))
@@ -74,7 +76,7 @@ def line_chart(rng: np.random.Generator) -> np.ndarray:
     topic = str(rng.choice(_TOPICS))
     axes.labels(f"{topic} by year", "Year", f"{topic} (index)")
     colours, marks = _palette(rng), rng.random() < 0.5 and points < 40
-    left, top, right, _ = axes.box
+    _, top, right, _ = axes.box
     names = rng.choice(_SERIES, number, replace=False)
     for index, values in enumerate(series):
         x = np.linspace(first, first + 20, points)
@@ -170,14 +172,16 @@ def spectrum(rng: np.random.Generator) -> np.ndarray:
     axes.frame(bool(rng.random() < 0.4 or kind == "infrared"))
     below = {"resonance": "chemical shift (ppm)", "mass": "m/z", "infrared": "wavenumber (1/cm)"}[kind]
     beside = {"resonance": "", "mass": "relative abundance (%)", "infrared": "transmittance (%)"}[kind]
-    axes.labels(f"Sample {int(rng.integers(1, 99))}-{str(rng.choice(list('ABCDE')))}", below, beside)
+    axes.labels(f"Sample {int(rng.integers(1, 99))}-{rng.choice(list('ABCDE'))}", below, beside)
     return canvas.image
 
 
 def audio_waveform(rng: np.random.Generator) -> np.ndarray:
     """The window of a sound editor: one or two tracks, on dark or light ground."""
     dark = rng.random() < 0.6
-    paper, ink, lines = ((30, 32, 36), (190, 190, 190), (60, 62, 68)) if dark else (WHITE, (50, 50, 50), (215, 215, 215))
+    paper, ink, lines = (
+        ((30, 32, 36), (190, 190, 190), (60, 62, 68)) if dark else (WHITE, (50, 50, 50), (215, 215, 215))
+    )
     canvas = Canvas(rng, rng.uniform(1.5, 2.4), paper)
     tracks = int(rng.integers(1, 4))
     left, top, right, bottom = canvas.inner(5, 5, 1, 2)
@@ -210,7 +214,9 @@ def growth_chart(rng: np.random.Generator) -> np.ndarray:
     years = int(rng.choice([3, 5, 18]))
     axes = Axes(canvas, canvas.inner(7, 7, 6, 7), (0, years), (40, 62 + 7.6 * years))
     left, top, right, bottom = axes.box
-    canvas.grid(axes.box, ((right - left) / (years * (12 if years < 9 else 4)), (bottom - top) / 60), mixed(WHITE, tint, 0.25))
+    canvas.grid(
+        axes.box, ((right - left) / (years * (12 if years < 9 else 4)), (bottom - top) / 60), mixed(WHITE, tint, 0.25)
+    )
     canvas.grid(axes.box, ((right - left) / years, (bottom - top) / 12), mixed(WHITE, tint, 0.55), canvas.thin())
     age = np.linspace(0, years, 200)
     for rank, name in zip((-1.9, -1.3, -0.7, 0, 0.7, 1.3, 1.9), ("3", "10", "25", "50", "75", "90", "97"), strict=True):

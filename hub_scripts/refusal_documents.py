@@ -61,7 +61,9 @@ def blank_ecg_paper(rng: np.random.Generator) -> np.ndarray:
     step = float(rng.uniform(0.35, 0.7)) * canvas.unit
     bold = _ruled(rng, canvas, (edge, top, canvas.width - edge, canvas.height - edge), step)
     if top > edge:
-        canvas.text(edge + canvas.unit, 2.2 * canvas.unit, "Name:                Born:                Date:", 1.2 * canvas.unit)
+        canvas.text(
+            edge + canvas.unit, 2.2 * canvas.unit, "Name:                Born:                Date:", 1.2 * canvas.unit
+        )
     if rng.random() < 0.4:
         text = f"REF {int(rng.integers(10000, 99999))}   210 mm x 295 mm   Z-fold"
         canvas.text(canvas.width / 2, canvas.height - 0.6 * canvas.unit, text, 0.9 * canvas.unit, bold, align="centre")
@@ -83,7 +85,14 @@ def handwritten_sum(rng: np.random.Generator) -> np.ndarray:
             shift = rng.normal(0, 0.06, 2) * size
             canvas.text(x + shift[0], y + shift[1], str(number), size, ink, font="hand", align="right")
         canvas.text(x - 4.2 * size, y - 1.6 * size, "+", size, ink, font="hand")
-    canvas.text(2 * unit, 4 * unit, f"{rng.choice(['Shopping', 'Sum', 'Rent', 'km'])} {int(rng.integers(1, 30))}.", 3 * unit, ink, font="hand")
+    canvas.text(
+        2 * unit,
+        4 * unit,
+        f"{rng.choice(['Shopping', 'Sum', 'Rent', 'km'])} {int(rng.integers(1, 30))}.",
+        3 * unit,
+        ink,
+        font="hand",
+    )
     x = np.linspace(0.1, rng.uniform(0.4, 0.9), 300) * canvas.width
     if rng.random() < 0.5:
         canvas.curve(x, 0.88 * canvas.height + 2 * unit * walk(rng, 300), ink, canvas.thin(2))
@@ -97,13 +106,24 @@ def sheet_music(rng: np.random.Generator) -> np.ndarray:
     staves = int(rng.integers(6, 13))
     pitch, ink = (bottom - top) / staves, (15, 15, 15)
     space = 0.11 * pitch
-    canvas.text(canvas.width / 2, 4 * canvas.unit, f"{rng.choice(['Sonata', 'Menuet', 'Waltz', 'Song'])} No. {int(rng.integers(1, 20))}", 2.4 * canvas.unit, align="centre")
+    canvas.text(
+        canvas.width / 2,
+        4 * canvas.unit,
+        f"{rng.choice(['Sonata', 'Menuet', 'Waltz', 'Song'])} No. {int(rng.integers(1, 20))}",
+        2.4 * canvas.unit,
+        align="centre",
+    )
     for stave in range(staves):
         y = top + stave * pitch
         for line in range(5):
             canvas.line([(left, y + line * space), (right, y + line * space)], ink)
         clef = np.linspace(0, 9, 80)
-        canvas.curve(left + space * (2 + 0.9 * np.cos(clef) * (1 - clef / 14)), y + space * (4.8 - clef * 0.65), ink, canvas.thin(2))
+        canvas.curve(
+            left + space * (2 + 0.9 * np.cos(clef) * (1 - clef / 14)),
+            y + space * (4.8 - clef * 0.65),
+            ink,
+            canvas.thin(2),
+        )
         places = np.linspace(left + 5 * space, right - 2 * space, int(rng.integers(12, 26)))
         for index, x in enumerate(places):
             if index % 5 == 4:
@@ -112,7 +132,9 @@ def sheet_music(rng: np.random.Generator) -> np.ndarray:
             height = y + float(rng.integers(-2, 11)) * space / 2
             axes = (round(space * 0.65 * 16), round(space * 0.45 * 16))
             filled = -1 if rng.random() < 0.8 else canvas.thin(1.5)
-            cv2.ellipse(canvas.image, (round(x * 16), round(height * 16)), axes, -20, 0, 360, ink, filled, cv2.LINE_AA, 4)
+            cv2.ellipse(
+                canvas.image, (round(x * 16), round(height * 16)), axes, -20, 0, 360, ink, filled, cv2.LINE_AA, 4
+            )
             up = -1 if height > y + 2 * space else 1
             stem = (x - up * 0.6 * space, height + up * 3.4 * space)
             canvas.line([(stem[0], height), stem], ink, canvas.thin())
@@ -127,8 +149,17 @@ def text_page(rng: np.random.Generator) -> np.ndarray:
     left, top, right, bottom = canvas.inner(6, 10, 6, 6)
     unit, font = canvas.unit, str(rng.choice(["sans", "sans", "italic"]))
     gap, size = 2.5 * unit, rng.uniform(1.0, 1.35) * unit
-    canvas.text(canvas.width / 2, 5 * unit, _sentence(rng)[:46].rstrip(" .?;"), 2 * unit, font=font, align="centre", weight=700)
-    canvas.text(canvas.width / 2, 7.6 * unit, f"{rng.choice(_NAMES)}, {rng.choice(_NAMES)}", 1.2 * unit, font="italic", align="centre")
+    canvas.text(
+        canvas.width / 2, 5 * unit, _sentence(rng)[:46].rstrip(" .?;"), 2 * unit, font=font, align="centre", weight=700
+    )
+    canvas.text(
+        canvas.width / 2,
+        7.6 * unit,
+        f"{rng.choice(_NAMES)}, {rng.choice(_NAMES)}",
+        1.2 * unit,
+        font="italic",
+        align="centre",
+    )
     middle = (left + right) / 2
     for first, last in ((left, middle - gap / 2), (middle + gap / 2, right)):
         break_at = top + rng.uniform(0.3, 0.7) * (bottom - top)
@@ -167,7 +198,9 @@ def table(rng: np.random.Generator) -> np.ndarray:
     for x in edges:
         canvas.line([(x, top), (x, bottom)], lines)
     if screen:
-        canvas.box((0, 0, canvas.width, top), None, ((33, 115, 70), (60, 64, 67), (245, 246, 247))[int(rng.integers(3))])
+        canvas.box(
+            (0, 0, canvas.width, top), None, ((33, 115, 70), (60, 64, 67), (245, 246, 247))[int(rng.integers(3))]
+        )
         canvas.box((unit, top - 2.2 * unit, canvas.width - unit, top - 0.4 * unit), (180, 180, 180), WHITE)
         canvas.text(1.5 * unit, top - 0.9 * unit, f"=SUM(B2:B{rows})", 1.2 * unit, (40, 40, 40))
     else:
@@ -187,17 +220,28 @@ def letter(rng: np.random.Generator) -> np.ndarray:
         canvas.text(left, top, f"{rng.choice(_NAMES)} & {rng.choice(_NAMES)} Ltd.", 2 * unit, tint, weight=700)
         canvas.line([(left, top + unit), (right, top + unit)], tint, canvas.thin(2))
     y = top + 6 * unit
-    for line in (str(rng.choice(_NAMES)), f"{int(rng.integers(1, 200))} Station Road", f"{int(rng.integers(10000, 99999))} Millbridge"):
+    for line in (
+        str(rng.choice(_NAMES)),
+        f"{int(rng.integers(1, 200))} Station Road",
+        f"{int(rng.integers(10000, 99999))} Millbridge",
+    ):
         canvas.text(left, y, line, size, ink, font=font)
         y += 1.5 * size
-    canvas.text(right, y, f"{int(rng.integers(1, 29))} May {int(rng.integers(1990, 2025))}", size, ink, font=font, align="right")
+    canvas.text(
+        right, y, f"{int(rng.integers(1, 29))} May {int(rng.integers(1990, 2025))}", size, ink, font=font, align="right"
+    )
     canvas.text(left, y + 3 * size, f"Dear {rng.choice(_NAMES)},", size, ink, font=font)
     end = bottom - rng.uniform(0.05, 0.35) * (bottom - y)
     y = _prose(canvas, (left, y + 4 * size, right, end), size, font, ink)
     canvas.text(left, y + size, "Yours sincerely,", size, ink, font=font)
     turn = np.linspace(0, rng.uniform(14, 30), 200)
     x = left + turn * 0.45 * unit + 1.2 * unit * np.cos(1.7 * turn)
-    canvas.curve(x, y + 4.5 * unit + 1.3 * unit * np.sin(1.7 * turn) * rng.uniform(0.5, 1) + 0.5 * walk(rng, 200, 2), _HAND, canvas.thin(2))
+    canvas.curve(
+        x,
+        y + 4.5 * unit + 1.3 * unit * np.sin(1.7 * turn) * rng.uniform(0.5, 1) + 0.5 * walk(rng, 200, 2),
+        _HAND,
+        canvas.thin(2),
+    )
     return canvas.image
 
 
@@ -207,7 +251,14 @@ def form(rng: np.random.Generator) -> np.ndarray:
     canvas = Canvas(rng, rng.uniform(0.68, 0.8))
     left, top, right, bottom = canvas.inner(4, 6, 4, 4)
     unit = canvas.unit
-    canvas.text(left, 3.6 * unit, f"Form {int(rng.integers(100, 999))}-{rng.choice(list('ABC'))}   Application", 2 * unit, tint, weight=700)
+    canvas.text(
+        left,
+        3.6 * unit,
+        f"Form {int(rng.integers(100, 999))}-{rng.choice(list('ABC'))}   Application",
+        2 * unit,
+        tint,
+        weight=700,
+    )
     y, number = top, 1
     while y < bottom - 5 * unit:
         kind = str(rng.choice(["field", "boxes", "comb", "head"], p=[0.35, 0.35, 0.2, 0.1]))
@@ -225,14 +276,28 @@ def form(rng: np.random.Generator) -> np.ndarray:
         elif kind == "comb":
             for cell in range(int(rng.integers(8, 24))):
                 canvas.box((left + cell * 2 * unit, low, left + (cell + 1) * 2 * unit, low + 2.3 * unit), tint)
-                canvas.text(left + (cell + 0.5) * 2 * unit, low + 1.9 * unit, str(rng.integers(10)), 1.6 * unit, _HAND, font="hand", align="centre")
+                canvas.text(
+                    left + (cell + 0.5) * 2 * unit,
+                    low + 1.9 * unit,
+                    str(rng.integers(10)),
+                    1.6 * unit,
+                    _HAND,
+                    font="hand",
+                    align="centre",
+                )
         else:
             for option in range(int(rng.integers(2, 6))):
                 x = left + option * (right - left) / 5.5
                 canvas.box((x, low, x + 1.3 * unit, low + 1.3 * unit), tint)
-                canvas.text(x + 1.8 * unit, low + 1.1 * unit, str(rng.choice(["yes", "no", "often", "never", "weekly"])), unit)
+                canvas.text(
+                    x + 1.8 * unit, low + 1.1 * unit, str(rng.choice(["yes", "no", "often", "never", "weekly"])), unit
+                )
                 if rng.random() < 0.35:
-                    tick = [(x, low + 0.4 * unit), (x + 0.6 * unit, low + 1.3 * unit), (x + 1.8 * unit, low - 0.8 * unit)]
+                    tick = [
+                        (x, low + 0.4 * unit),
+                        (x + 0.6 * unit, low + 1.3 * unit),
+                        (x + 1.8 * unit, low - 0.8 * unit),
+                    ]
                     canvas.line(tick, _HAND, canvas.thin(2.5))
         y = low + 3.4 * unit
     return canvas.image

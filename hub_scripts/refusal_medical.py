@@ -16,7 +16,9 @@ def _oscillation(rng: np.random.Generator, seconds: np.ndarray, rate: float, bre
     """A wave whose rate and size wander."""
     wander = smooth(rng, len(seconds), max(4, int(seconds[-1])))
     phase = 2 * np.pi * np.cumsum(rate * (1 + breadth * wander)) * (seconds[1] - seconds[0])
-    return np.sin(phase + rng.uniform(0, 6)) * (0.5 + 0.5 * np.abs(smooth(rng, len(seconds), max(4, len(seconds) // 250))))
+    return np.sin(phase + rng.uniform(0, 6)) * (
+        0.5 + 0.5 * np.abs(smooth(rng, len(seconds), max(4, len(seconds) // 250)))
+    )
 
 
 def _brain(rng: np.random.Generator, seconds: np.ndarray, alpha: float) -> np.ndarray:
@@ -54,7 +56,9 @@ def eeg(rng: np.random.Generator) -> np.ndarray:
     x, y = right - 6 * canvas.unit, bottom + 0.8 * canvas.unit
     canvas.line([(x, y), (x, y + 1.4 * canvas.unit)], BLACK, canvas.thin(1.5))
     canvas.text(x + 0.5 * canvas.unit, y + 1.2 * canvas.unit, "50 µV", canvas.unit)
-    settings = f"LF {rng.choice([0.3, 0.5, 1.0])} Hz   HF {rng.choice([35, 70])} Hz   {rng.choice([7, 10])} µV/mm   30 mm/s"
+    settings = (
+        f"LF {rng.choice([0.3, 0.5, 1.0])} Hz   HF {rng.choice([35, 70])} Hz   {rng.choice([7, 10])} µV/mm   30 mm/s"
+    )
     canvas.text(left, 2 * canvas.unit, settings, 1.1 * canvas.unit)
     return canvas.image
 
@@ -87,7 +91,13 @@ def sleep_study(rng: np.random.Generator) -> np.ndarray:
         colour = mixed(colours[row % 5], WHITE, 0.6) if dark else colours[row % 5]
         canvas.curve(left + seconds / 30 * (right - left), middle - 0.32 * pitch * wave, colour)
         canvas.text(left - 0.6 * canvas.unit, middle, name, canvas.unit, ink, align="right")
-    canvas.text(left, 2 * canvas.unit, f"Epoch {int(rng.integers(1, 960))}   Stage N{int(rng.integers(1, 4))}   30 s", canvas.unit, ink)
+    canvas.text(
+        left,
+        2 * canvas.unit,
+        f"Epoch {int(rng.integers(1, 960))}   Stage N{int(rng.integers(1, 4))}   30 s",
+        canvas.unit,
+        ink,
+    )
     return canvas.image
 
 
@@ -152,7 +162,14 @@ def pressure_monitor(rng: np.random.Generator) -> np.ndarray:
         canvas.line([(0, low + 0.1 * tall), (canvas.width, low + 0.1 * tall)], (40, 44, 50))
     canvas.box((0, 0, canvas.width, 2.4 * unit), None, (30, 50, 80))
     canvas.text(unit, 1.8 * unit, f"Bed {int(rng.integers(1, 30))}   ADULT", 1.4 * unit, WHITE)
-    canvas.text(canvas.width - unit, 1.8 * unit, f"{int(rng.integers(0, 24)):02d}:{int(rng.integers(60)):02d}", 1.4 * unit, WHITE, align="right")
+    canvas.text(
+        canvas.width - unit,
+        1.8 * unit,
+        f"{int(rng.integers(0, 24)):02d}:{int(rng.integers(60)):02d}",
+        1.4 * unit,
+        WHITE,
+        align="right",
+    )
     return canvas.image
 
 
@@ -224,8 +241,15 @@ def cardiotocogram(rng: np.random.Generator) -> np.ndarray:
     for piece in np.split(np.arange(len(time)), np.flatnonzero(np.diff(lost)) + 1):
         if not lost[piece[0]]:
             rate.plot(time[piece], beats[piece], ink, canvas.thin(1.5))
-    tone.plot(time, 12 + 55 * pushes + 3 * smooth(rng, len(time), minutes * 3) + rng.normal(0, 0.8, len(time)), ink, canvas.thin(1.5))
-    stamp = f"{int(rng.integers(1, 29))}.{int(rng.integers(1, 13))}.  {int(rng.integers(24)):02d}:10   US  TOCO   1 cm/min"
+    tone.plot(
+        time,
+        12 + 55 * pushes + 3 * smooth(rng, len(time), minutes * 3) + rng.normal(0, 0.8, len(time)),
+        ink,
+        canvas.thin(1.5),
+    )
+    stamp = (
+        f"{int(rng.integers(1, 29))}.{int(rng.integers(1, 13))}.  {int(rng.integers(24)):02d}:10   US  TOCO   1 cm/min"
+    )
     canvas.text(3 * canvas.unit, gap + 1.5 * canvas.unit, stamp, 1.1 * canvas.unit)
     return canvas.image
 
@@ -253,7 +277,13 @@ def nerve_conduction(rng: np.random.Generator) -> np.ndarray:
         canvas.curve(left + seconds / 30 * (right - left), middle - 0.45 * tall * wave, (20, 40, 120), canvas.thin(1.5))
         canvas.text(left + 0.3 * unit, middle - 0.35 * tall, f"{row + 1} {place}", unit)
         canvas.text(right + unit, middle, f"{delay:.1f} ms   {8 * size:.1f} mV", 1.1 * unit)
-    canvas.text(left, 2.6 * unit, f"Motor NCS   {rng.choice(['R Median', 'L Ulnar', 'R Tibial', 'L Peroneal'])}", 1.6 * unit, weight=700)
+    canvas.text(
+        left,
+        2.6 * unit,
+        f"Motor NCS   {rng.choice(['R Median', 'L Ulnar', 'R Tibial', 'L Peroneal'])}",
+        1.6 * unit,
+        weight=700,
+    )
     canvas.text(left, 4.8 * unit, "5 mV/div   3 ms/div   20 Hz - 10 kHz   33 °C", 1.1 * unit)
     return canvas.image
 
@@ -275,7 +305,9 @@ def scan_slice(rng: np.random.Generator) -> np.ndarray:
     bone = ((u / 0.12) ** 2 + ((v - 0.42) / 0.1) ** 2) < 1
     level = np.where(bone, 235, level) + rng.normal(0, 5, size)
     canvas.image[:] = np.clip(level, 0, 255).astype(np.uint8)[..., None]
-    for row, text in enumerate(("SE 3  IM " + str(int(rng.integers(1, 90))), "W 400  L 40", "kV 120  mA 210", "5.0 mm")):
+    for row, text in enumerate(
+        ("SE 3  IM " + str(int(rng.integers(1, 90))), "W 400  L 40", "kV 120  mA 210", "5.0 mm")
+    ):
         canvas.text(unit, (2 + 1.6 * row) * unit, text, 1.2 * unit, WHITE)
     canvas.text(canvas.width / 2, 2 * unit, "A", 1.6 * unit, WHITE, align="centre")
     canvas.text(canvas.width - 2 * unit, canvas.height / 2, "L", 1.6 * unit, WHITE)

@@ -17,7 +17,9 @@ def contour_map(rng: np.random.Generator) -> np.ndarray:
         lines, _ = cv2.findContours((height > level).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
         for line in lines:
             points = cv2.GaussianBlur(line.astype(np.float32).reshape(-1, 1, 2), (1, 9), 0) if len(line) > 9 else line
-            canvas.line(points.reshape(-1, 2), (176, 124, 76), canvas.thin(1 + (round(level * 20) % 5 == 0)), closed=True)
+            canvas.line(
+                points.reshape(-1, 2), (176, 124, 76), canvas.thin(1 + (round(level * 20) % 5 == 0)), closed=True
+            )
     x = np.linspace(0, canvas.width, 400)
     river = rng.uniform(0.3, 0.7) * canvas.height + 0.2 * canvas.height * smooth(rng, 400, 5) + unit * walk(rng, 400, 3)
     canvas.curve(x, river, (110, 160, 215), canvas.thin(6))
@@ -30,7 +32,9 @@ def contour_map(rng: np.random.Generator) -> np.ndarray:
         canvas.grid((0, 0, canvas.width, canvas.height), (10 * unit, 10 * unit), (150, 170, 190))
     for name in rng.choice(["Oakfield", "Harrow", "Mill End", "Stonely", "Upton", "Westcott", "Long Hill", "Fen"], 6):
         place = rng.uniform(0.05, 0.9, 2) * (canvas.width, canvas.height)
-        canvas.text(*place, str(name), rng.uniform(1, 1.8) * unit, (30, 30, 30), font=str(rng.choice(["sans", "italic"])))
+        canvas.text(
+            *place, str(name), rng.uniform(1, 1.8) * unit, (30, 30, 30), font=str(rng.choice(["sans", "italic"]))
+        )
         top = rng.uniform(0.05, 0.95, 2) * (canvas.width, canvas.height)
         canvas.text(*top, f"· {int(rng.integers(80, 900))}", unit, (120, 80, 50))
     return canvas.image
@@ -56,16 +60,22 @@ def crossword(rng: np.random.Generator) -> np.ndarray:
                 number += 1
             if hand and rng.random() < 0.35:
                 letter = str(rng.choice(list("AEIORSTLNDM")))
-                canvas.text(x + 0.55 * step, y + 0.85 * step, letter, 0.75 * step, (30, 40, 130), font="hand", align="centre")
+                canvas.text(
+                    x + 0.55 * step, y + 0.85 * step, letter, 0.75 * step, (30, 40, 130), font="hand", align="centre"
+                )
     for column, title in ((0.06, "Across"), (0.54, "Down")):
         x, y = column * canvas.width, top + side + 2.5 * unit
         canvas.text(x, y, title, 1.3 * unit, weight=700)
         for clue in range(1, 30):
             y += 1.5 * unit
             if y < canvas.height - unit:
-                words = " ".join(rng.choice(["Old", "river", "bird", "to sing", "capital", "of tea", "a tool", "opposite"], 4))
+                words = " ".join(
+                    rng.choice(["Old", "river", "bird", "to sing", "capital", "of tea", "a tool", "opposite"], 4)
+                )
                 canvas.text(x, y, f"{2 * clue - 1} {words} ({int(rng.integers(3, 10))})", unit)
-    canvas.text(canvas.width / 2, 3 * unit, f"Crossword {int(rng.integers(100, 9999))}", 2 * unit, align="centre", weight=700)
+    canvas.text(
+        canvas.width / 2, 3 * unit, f"Crossword {int(rng.integers(100, 9999))}", 2 * unit, align="centre", weight=700
+    )
     return canvas.image
 
 
@@ -90,7 +100,9 @@ def technical_drawing(rng: np.random.Generator) -> np.ndarray:
         canvas.dot(x, y, share * radius, ink, thick)
     holes = int(rng.choice([4, 6, 8]))
     for hole in np.arange(holes) * 2 * np.pi / holes:
-        canvas.dot(x + 0.9 * radius * np.cos(hole), y + 0.9 * radius * np.sin(hole), 0.06 * radius, ink, canvas.thin(1.5))
+        canvas.dot(
+            x + 0.9 * radius * np.cos(hole), y + 0.9 * radius * np.sin(hole), 0.06 * radius, ink, canvas.thin(1.5)
+        )
     for part in np.linspace(-1.25, 1.25, 40)[::2]:
         canvas.line([(x + part * radius, y), (x + (part + 0.045) * radius, y)], ink)
         canvas.line([(x, y + part * radius), (x, y + (part + 0.045) * radius)], ink)
