@@ -215,9 +215,10 @@ def refusal(
         for subject in progress.track(subjects(pages, seed, pictures), total=pages + len(files)):
             judged.append(judge(subject, reader))
     summary = figures(outcome for outcome, _ in judged)
-    columns = ("pages", "wrong", "wrong_at_most", "read", "partial", "no_ecg", "error", "no_signal", "highest_quality")
+    columns = ("pages", "wrong", "no_signal", "no_ecg", "error", "highest_quality")
     _print_table(f"{len(judged)} pages without an ECG", summary, columns)
-    console.out.print(f"{summary['all']['wrong']} of {len(judged)} were read as an ECG")
+    share = f"at most {100 * summary['all']['wrong_at_most']:.1f} in 100 with 95 % confidence"
+    console.out.print(f"{summary['all']['wrong']} of {len(judged)} were read as an ECG ({share})")
     if out is not None:
         document = {
             "model": {"name": reader.name, "revision": reader.revision},

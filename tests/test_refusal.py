@@ -48,7 +48,7 @@ def test_a_photo_is_not_the_sheet_as_drawn_and_keeps_its_size(kind):
 
 
 def test_kinds_come_in_turn_and_a_third_of_each_are_photos(monkeypatch):
-    monkeypatch.setattr("hub_scripts.refusal_pages.KINDS", {name: _speck for name in KINDS})
+    monkeypatch.setattr("hub_scripts.refusal_pages.KINDS", dict.fromkeys(KINDS, _speck))
     monkeypatch.setattr("hub_scripts.refusal_pages._photographed", lambda rng, image: image)
     pages = list(draw_pages(3 * len(KINDS), 0))
     assert [page.kind for page in pages[: len(KINDS)]] == list(KINDS)
