@@ -245,20 +245,37 @@ def letter(rng: np.random.Generator) -> np.ndarray:
     return canvas.image
 
 
+def _comb(canvas: Canvas, left: float, low: float, tint: Colour) -> None:
+    """A row of little boxes with a digit in each."""
+    unit, rng = canvas.unit, canvas.rng
+    for cell in range(int(rng.integers(8, 24))):
+        x = left + cell * 2 * unit
+        canvas.box((x, low, x + 2 * unit, low + 2.3 * unit), tint)
+        digit = str(rng.integers(10))
+        canvas.text(x + unit, low + 1.9 * unit, digit, 1.6 * unit, _HAND, font="hand", align="centre")
+
+
+def _choices(canvas: Canvas, left: float, right: float, low: float, tint: Colour) -> None:
+    """Boxes with answers beside them, some ticked."""
+    unit, rng = canvas.unit, canvas.rng
+    for option in range(int(rng.integers(2, 6))):
+        x = left + option * (right - left) / 5.5
+        canvas.box((x, low, x + 1.3 * unit, low + 1.3 * unit), tint)
+        answer = str(rng.choice(["yes", "no", "often", "never", "weekly"]))
+        canvas.text(x + 1.8 * unit, low + 1.1 * unit, answer, unit)
+        if rng.random() < 0.35:
+            tick = np.array([(0.0, 0.4), (0.6, 1.3), (1.8, -0.8)]) * unit
+            canvas.line(tick + (x, low), _HAND, canvas.thin(2.5))
+
+
 def form(rng: np.random.Generator) -> np.ndarray:
-    """A questionnaire: fields, lines of comb boxes, boxes with ticks and crosses."""
+    """A questionnaire: fields, lines of comb boxes, boxes with ticks."""
     tint: Colour = ((0, 90, 140), (0, 0, 0), (150, 40, 40), (20, 110, 80))[int(rng.integers(4))]
     canvas = Canvas(rng, rng.uniform(0.68, 0.8))
     left, top, right, bottom = canvas.inner(4, 6, 4, 4)
     unit = canvas.unit
-    canvas.text(
-        left,
-        3.6 * unit,
-        f"Form {int(rng.integers(100, 999))}-{rng.choice(list('ABC'))}   Application",
-        2 * unit,
-        tint,
-        weight=700,
-    )
+    title = f"Form {int(rng.integers(100, 999))}-{rng.choice(list('ABC'))}   Application"
+    canvas.text(left, 3.6 * unit, title, 2 * unit, tint, weight=700)
     y, number = top, 1
     while y < bottom - 5 * unit:
         kind = str(rng.choice(["field", "boxes", "comb", "head"], p=[0.35, 0.35, 0.2, 0.1]))
@@ -274,30 +291,8 @@ def form(rng: np.random.Generator) -> np.ndarray:
             if rng.random() < 0.7:
                 canvas.text(left + unit, low + 1.9 * unit, str(rng.choice(_NAMES)), 1.9 * unit, _HAND, font="hand")
         elif kind == "comb":
-            for cell in range(int(rng.integers(8, 24))):
-                canvas.box((left + cell * 2 * unit, low, left + (cell + 1) * 2 * unit, low + 2.3 * unit), tint)
-                canvas.text(
-                    left + (cell + 0.5) * 2 * unit,
-                    low + 1.9 * unit,
-                    str(rng.integers(10)),
-                    1.6 * unit,
-                    _HAND,
-                    font="hand",
-                    align="centre",
-                )
+            _comb(canvas, left, low, tint)
         else:
-            for option in range(int(rng.integers(2, 6))):
-                x = left + option * (right - left) / 5.5
-                canvas.box((x, low, x + 1.3 * unit, low + 1.3 * unit), tint)
-                canvas.text(
-                    x + 1.8 * unit, low + 1.1 * unit, str(rng.choice(["yes", "no", "often", "never", "weekly"])), unit
-                )
-                if rng.random() < 0.35:
-                    tick = [
-                        (x, low + 0.4 * unit),
-                        (x + 0.6 * unit, low + 1.3 * unit),
-                        (x + 1.8 * unit, low - 0.8 * unit),
-                    ]
-                    canvas.line(tick, _HAND, canvas.thin(2.5))
+            _choices(canvas, left, right, low, tint)
         y = low + 3.4 * unit
     return canvas.image
