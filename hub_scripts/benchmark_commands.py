@@ -11,7 +11,9 @@ import typer
 from . import console
 from .arguments import UsageError, choices
 
-app = typer.Typer(help="Measure reading, measurements, completion, rendering and latency.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure reading, refusal, measurements, completion, rendering and latency.", no_args_is_help=True
+)
 
 _SHOWN = ("pages", "page_db", "median_db", "p10_db", "worst_db", "snr_db", "strict_db", "r", "named", "reading_db")
 _MORE = ("x_median_mm", "x_p95_mm", "y_median_mm", "y_p95_mm", "refused", "coverage", "risk", "seconds")
@@ -187,6 +189,47 @@ def archive(
         f"leads right on {summary['leads_right']} of {summary['pages']}, "
         f"heart rate within 3 bpm of the printed one on {summary['rates_within_3_bpm']} of {summary['rates_printed']}"
     )
+
+
+@app.command()
+def refusal(
+    pages: Annotated[int, typer.Option(min=0, help="Pages without an ECG to draw.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn pages.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for refusal.json and refusal.png.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder of further pictures that hold no ECG.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """Draw charts, recordings of other organs, papers and pictures, and count those that are read as an ECG."""
+    from .benchmark_refusal import figures, judge, picture_files, rows_of, sheet, subjects
+    from .loading import load_reader
+    from .read import prepare_folder
+
+    files = picture_files(pictures)
+    if not pages and not files:
+        raise UsageError("nothing to read: give --pages above 0, or --pictures")
+    if out is not None:
+        prepare_folder(out)
+    reader = load_reader(model)
+    judged = []
+    with console.progress_bar("pages") as progress:
+        for subject in progress.track(subjects(pages, seed, pictures), total=pages + len(files)):
+            judged.append(judge(subject, reader))
+    summary = figures(outcome for outcome, _ in judged)
+    columns = ("pages", "wrong", "no_signal", "no_ecg", "error", "highest_quality")
+    _print_table(f"{len(judged)} pages without an ECG", summary, columns)
+    share = f"at most {100 * summary['all']['wrong_at_most']:.1f} in 100 with 95 % confidence"
+    console.out.print(f"{summary['all']['wrong']} of {len(judged)} were read as an ECG ({share})")
+    if out is not None:
+        document = {
+            "model": {"name": reader.name, "revision": reader.revision},
+            "seed": seed,
+            "min_quality": reader.min_quality,
+            "summary": summary,
+            "pages": rows_of(outcome for outcome, _ in judged),
+        }
+        (out / "refusal.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        _write_picture(out / "refusal.png", sheet(judged))
+        console.out.print(f"{out.as_posix()}/refusal.json, refusal.png", markup=False)
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
