@@ -81,8 +81,8 @@ def line_chart(rng: np.random.Generator) -> np.ndarray:
     for index, values in enumerate(series):
         x = np.linspace(first, first + 20, points)
         axes.plot(x, values, colours[index], canvas.thin(rng.uniform(1.5, 3)))
-        for place in axes.place(x, values) if marks else []:
-            canvas.dot(*place, 0.45 * canvas.unit, colours[index])
+        for across, down in axes.place(x, values) if marks else []:
+            canvas.dot(across, down, 0.45 * canvas.unit, colours[index])
         y = top + (1.5 + 1.6 * index) * canvas.unit
         canvas.line([(right - 10 * canvas.unit, y), (right - 7 * canvas.unit, y)], colours[index], canvas.thin(2))
         canvas.text(right - 6.5 * canvas.unit, y + 0.4 * canvas.unit, str(names[index]), 1.1 * canvas.unit, ink)
@@ -132,8 +132,8 @@ def scatter_plot(rng: np.random.Generator) -> np.ndarray:
         slope, level = rng.uniform(-0.9, 0.9), rng.uniform(35, 65)
         y = np.clip(level + slope * (x - 50) + rng.normal(0, rng.uniform(4, 15), len(x)), 1, 99)
         thickness = -1 if rng.random() < 0.6 else canvas.thin()
-        for place in axes.place(x, y):
-            canvas.dot(*place, canvas.unit * 0.35, colours[index], thickness)
+        for across, down in axes.place(x, y):
+            canvas.dot(across, down, canvas.unit * 0.35, colours[index], thickness)
         ends = np.array([x.min(), x.max()])
         axes.plot(ends, np.clip(level + slope * (ends - 50), 0, 100), colours[index], canvas.thin(2))
     axes.frame(bool(rng.random() < 0.6), canvas.thin())

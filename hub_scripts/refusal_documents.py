@@ -93,9 +93,9 @@ def handwritten_sum(rng: np.random.Generator) -> np.ndarray:
         ink,
         font="hand",
     )
-    x = np.linspace(0.1, rng.uniform(0.4, 0.9), 300) * canvas.width
+    along = np.linspace(0.1, rng.uniform(0.4, 0.9), 300) * canvas.width
     if rng.random() < 0.5:
-        canvas.curve(x, 0.88 * canvas.height + 2 * unit * walk(rng, 300), ink, canvas.thin(2))
+        canvas.curve(along, 0.88 * canvas.height + 2 * unit * walk(rng, 300), ink, canvas.thin(2))
     return canvas.image
 
 

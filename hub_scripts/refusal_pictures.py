@@ -31,12 +31,11 @@ def contour_map(rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.6:
         canvas.grid((0, 0, canvas.width, canvas.height), (10 * unit, 10 * unit), (150, 170, 190))
     for name in rng.choice(["Oakfield", "Harrow", "Mill End", "Stonely", "Upton", "Westcott", "Long Hill", "Fen"], 6):
-        place = rng.uniform(0.05, 0.9, 2) * (canvas.width, canvas.height)
-        canvas.text(
-            *place, str(name), rng.uniform(1, 1.8) * unit, (30, 30, 30), font=str(rng.choice(["sans", "italic"]))
-        )
-        top = rng.uniform(0.05, 0.95, 2) * (canvas.width, canvas.height)
-        canvas.text(*top, f"· {int(rng.integers(80, 900))}", unit, (120, 80, 50))
+        x, y = rng.uniform(0.05, 0.9, 2) * (canvas.width, canvas.height)
+        tall, font = rng.uniform(1, 1.8) * unit, str(rng.choice(["sans", "italic"]))
+        canvas.text(x, y, str(name), tall, (30, 30, 30), font=font)
+        x, y = rng.uniform(0.05, 0.95, 2) * (canvas.width, canvas.height)
+        canvas.text(x, y, f"· {int(rng.integers(80, 900))}", unit, (120, 80, 50))
     return canvas.image
 
 
@@ -63,16 +62,16 @@ def crossword(rng: np.random.Generator) -> np.ndarray:
                 canvas.text(
                     x + 0.55 * step, y + 0.85 * step, letter, 0.75 * step, (30, 40, 130), font="hand", align="centre"
                 )
-    for column, title in ((0.06, "Across"), (0.54, "Down")):
-        x, y = column * canvas.width, top + side + 2.5 * unit
-        canvas.text(x, y, title, 1.3 * unit, weight=700)
+    for share, title in ((0.06, "Across"), (0.54, "Down")):
+        x, down = share * canvas.width, top + side + 2.5 * unit
+        canvas.text(x, down, title, 1.3 * unit, weight=700)
         for clue in range(1, 30):
-            y += 1.5 * unit
-            if y < canvas.height - unit:
+            down += 1.5 * unit
+            if down < canvas.height - unit:
                 words = " ".join(
                     rng.choice(["Old", "river", "bird", "to sing", "capital", "of tea", "a tool", "opposite"], 4)
                 )
-                canvas.text(x, y, f"{2 * clue - 1} {words} ({int(rng.integers(3, 10))})", unit)
+                canvas.text(x, down, f"{2 * clue - 1} {words} ({int(rng.integers(3, 10))})", unit)
     canvas.text(
         canvas.width / 2, 3 * unit, f"Crossword {int(rng.integers(100, 9999))}", 2 * unit, align="centre", weight=700
     )
