@@ -6,18 +6,17 @@ the lead laws, and leads that are printed twice.
 
 import csv
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from processing.leads import canonical_lead
 from processing.pages import PageError, open_page
 
 from .arguments import UsageError
+from .contact_sheet import captioned, tiled
 from .loading import Reader
 from .picture import draw_reading
 from .results import lead_parts, refuse_below
@@ -25,7 +24,6 @@ from .results import lead_parts, refuse_below
 _RATE_BPM = 3.0  # that a heart rate may differ from the printed one
 _TILE = (640, 900)  # height and width of a page on the sheet
 _PER_ROW = 2
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 @dataclass(frozen=True)
@@ -171,26 +169,12 @@ def _median(values: list[float | None]) -> float | None:
 def sheet(pages: list[tuple[Checked, np.ndarray]]) -> np.ndarray:
     """(height, width, 3) uint8 RGB: all pages, those that were named wrong and the least sure ones first."""
     order = sorted(pages, key=lambda pair: (pair[0].leads_right, pair[0].quality))
-    tiles = [tile for _, tile in order]
-    tiles += [np.full_like(tiles[0], 235)] * (-len(tiles) % _PER_ROW)
-    return np.concatenate([np.concatenate(part, axis=1) for part in _parts(tiles)])
-
-
-def _parts(tiles: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    for start in range(0, len(tiles), _PER_ROW):
-        yield tiles[start : start + _PER_ROW]
+    return tiled([tile for _, tile in order], _PER_ROW)
 
 
 def _tile(checked: Checked, drawn: np.ndarray) -> np.ndarray:
-    height, width = _TILE
-    tile = np.full((height, width, 3), 235, np.uint8)
-    share = min(width / drawn.shape[1], (height - 32) / drawn.shape[0])
-    small = cv2.resize(drawn, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)[: height - 32, :width]
-    tile[32 : 32 + small.shape[0], : small.shape[1]] = small
-    tile[:32] = 40 if checked.leads_right else (150, 30, 30)
     rate = "" if checked.rate_bpm is None else f"  {checked.rate_bpm:.0f}"
     printed = "" if checked.page.rate_bpm is None else f" ({checked.page.rate_bpm:.0f} printed)"
     law = "" if checked.law_uv is None else f"  laws {checked.law_uv:.0f} uV"
     title = f"{checked.page.file.name}  {checked.status} {checked.quality:.2f}{rate}{printed}{law}"
-    cv2.putText(tile, title, (8, 22), _FONT, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
-    return tile
+    return captioned(drawn, title, checked.leads_right, _TILE)

@@ -11,6 +11,7 @@ import numpy as np
 from processing.pages import PageError, PageImage, find_pages, open_pages
 
 from .arguments import UsageError
+from .contact_sheet import captioned, tiled
 from .loading import Reader
 from .picture import draw_reading
 from .read import Options, PageReader
@@ -165,19 +166,9 @@ def sheet(judged: Iterable[tuple[Outcome, np.ndarray | None]]) -> np.ndarray:
         empty = np.full((2 * _TITLE, _TILE[1], 3), 255, np.uint8)
         cv2.putText(empty, "no page was read", (8, 38), _FONT, 0.6, (0, 112, 56), 1, cv2.LINE_AA)
         return empty
-    tiles += [np.full_like(tiles[0], 235)] * (-len(tiles) % min(_PER_ROW, len(tiles)))
-    per_row = min(_PER_ROW, len(tiles))
-    rows = [np.concatenate(tiles[start : start + per_row], axis=1) for start in range(0, len(tiles), per_row)]
-    return np.concatenate(rows)
+    return tiled(tiles, _PER_ROW)
 
 
 def _tile(outcome: Outcome, drawn: np.ndarray) -> np.ndarray:
-    height, width = _TILE
-    tile = np.full((height, width, 3), 235, np.uint8)
-    share = min((width - 4) / drawn.shape[1], (height - _TITLE - 4) / drawn.shape[0])
-    small = cv2.resize(drawn, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
-    tile[_TITLE : _TITLE + small.shape[0], : small.shape[1]] = small
-    tile[:_TITLE] = (150, 30, 30)
     title = f"{outcome.name}   {outcome.status} {outcome.quality:.2f}   {outcome.layout}   {outcome.leads} leads"
-    cv2.putText(tile, title, (8, 22), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
-    return tile
+    return captioned(drawn, title, False, _TILE)

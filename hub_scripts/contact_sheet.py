@@ -15,6 +15,7 @@ from .scoring import PageScore, Printed
 PANEL_HEIGHT = 720
 PAGE_WIDTH = 1000
 PLOT_WIDTH = 1100
+_TITLE = 32
 _TRUTH, _READ = (0, 0, 0), (214, 40, 40)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -36,6 +37,31 @@ def contact_sheet(cases: list[Case]) -> np.ndarray:
     """(height, width, 3) uint8 RGB: one band per page, truth in black, reading in red over it."""
     bands = [_band(case) for case in cases]
     return np.concatenate(bands) if bands else np.full((64, PAGE_WIDTH, 3), 255, np.uint8)
+
+
+def captioned(drawn: np.ndarray, title: str, good: bool, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) uint8 RGB tile of a page under its title, which is red where it is not good.
+
+    Args:
+        size: height and width of the tile.
+    """
+    height, width = size
+    tile = np.full((height, width, 3), 235, np.uint8)
+    share = min(width / drawn.shape[1], (height - _TITLE) / drawn.shape[0])
+    small = cv2.resize(drawn, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)[: height - _TITLE, :width]
+    tile[_TITLE : _TITLE + small.shape[0], : small.shape[1]] = small
+    tile[:_TITLE] = 40 if good else (150, 30, 30)
+    cv2.putText(tile, title, (8, 22), _FONT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    return tile
+
+
+def tiled(tiles: list[np.ndarray], per_row: int) -> np.ndarray:
+    """Tiles of one size in rows, the last filled up."""
+    per_row = min(per_row, len(tiles))
+    filled = [*tiles, *[np.full_like(tiles[0], 235)] * (-len(tiles) % per_row)]
+    return np.concatenate(
+        [np.concatenate(filled[start : start + per_row], axis=1) for start in range(0, len(filled), per_row)]
+    )
 
 
 def _band(case: Case) -> np.ndarray:
