@@ -185,7 +185,7 @@ class ECGScanConfig(PreTrainedConfig):
     text_config: dict | ECGScanTextConfig | None = None
     projection_dim: int = 256
     lead_names: list[str] | tuple[str, ...] = field(default_factory=lambda: list(LEAD_NAMES))
-    min_quality: float = 0.05
+    min_quality: float = 0.15
     logit_scale_init_value: float = 2.6592
     label_smoothing: float = 0.0
     volume_weight: float = 1.0

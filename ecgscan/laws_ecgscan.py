@@ -123,6 +123,14 @@ def name_six_rows(
     return named, replace(layout, name=name, strips=named)
 
 
+def obey_laws(strips: list[FoundStrip], columns: list[StripColumns]) -> bool:
+    """Whether the rows are six that obey the lead laws as limb leads do."""
+    if [strip.lead for strip in sorted(strips, key=lambda strip: strip.row)] != list(LEADS[:6]):
+        return False
+    share = _share_left(strips, columns)
+    return share is not None and share < _LIMB
+
+
 def _share_left(strips: list[FoundStrip], columns: list[StripColumns]) -> float | None:
     """Share of the laws' terms that is left if the rows are the limb leads; None where the rows hardly overlap."""
     x = np.arange(max(s.start_mm for s in strips) + 1.0, min(s.end_mm for s in strips) - 1.0, _STEP_MM)

@@ -9,7 +9,7 @@ import numpy as np
 
 from .edges_ecgscan import lean, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
-from .laws_ecgscan import name_six_rows
+from .laws_ecgscan import name_six_rows, obey_laws
 from .printed_names_ecgscan import PrintedNames, in_words
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
 from .pulses_ecgscan import contradictions, find_pulse, measured_pulse, settle_gain, settle_speed
@@ -27,7 +27,7 @@ from .settling_ecgscan import (
     standard_width,
     turned,
 )
-from .strips_ecgscan import FoundLayout, FoundStrip, decode_layout, find_rows, further_rows, row_evidence
+from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, further_rows, row_evidence
 from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, NAME_STRIDE, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y
 from .views_ecgscan import (
     CLOSE_UP,
@@ -87,6 +87,11 @@ def _holds_an_ecg(layout: FoundLayout, seen: bool) -> bool:
     """
     names, rows = (0.0, _NO_ROWS) if seen else (_NAMES_SEEN, _ROWS_SEEN)
     return layout.printed > names or layout.gain > rows
+
+
+def _bears_other_names(layout: FoundLayout) -> bool:
+    """Whether a page of less than twelve leads has other names where theirs should be printed: it may show anything."""
+    return layout.printed < _OTHER_NAMES and len({strip.lead for strip in layout.strips}) < len(LEADS)
 
 
 def doubted_names(layout: FoundLayout) -> list[str]:
@@ -183,6 +188,8 @@ class PageReading(ABC):
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
         named, layout = name_six_rows(traced.strips, traced.columns, located.layout)
+        if _bears_other_names(layout) and not obey_laws(named, traced.columns):
+            return nothing_read("rows of traces, but what stands beside them are no names of leads of an ECG", 0.0)
         strips, columns_read = rest_on_pulses(named, traced.columns, pulses, gain[0])
         reading = report(
             replace(

@@ -14,7 +14,7 @@ from modeling_ecgscan.edges_ecgscan import (
     soft_edge,
 )
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
-from modeling_ecgscan.laws_ecgscan import law_residual_uv, name_six_rows
+from modeling_ecgscan.laws_ecgscan import law_residual_uv, name_six_rows, obey_laws
 from modeling_ecgscan.page_reading_ecgscan import doubted_names
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize
 from modeling_ecgscan.readings_ecgscan import Located
@@ -256,6 +256,7 @@ def test_six_rows_are_the_limb_leads_where_the_laws_hold_and_the_chest_leads_whe
     named, settled = name_six_rows(strips, seen, layout)
     assert settled.name == f"6x1-{shown}"
     assert tuple(strip.lead for strip in named) == (LEADS[:6] if shown == "limb" else LEADS[6:])
+    assert obey_laws(named, seen) == (shown == "limb")
 
 
 def test_limb_leads_that_are_clearly_named_stay_though_their_rows_were_followed_badly():

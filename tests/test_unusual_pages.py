@@ -6,6 +6,7 @@ import pytest
 from transformers import AutoModel, AutoProcessor
 
 import modeling_ecgscan  # noqa: F401
+from hub_scripts.refusal_pages import draw_page
 from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip, decode_layout, further_rows, row_evidence
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
@@ -68,6 +69,12 @@ def test_a_page_cut_through_its_middle_gives_the_leads_that_are_left(read, page)
     assert found.status == "partial"
     assert found.layout["rows"] == [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"]]
     assert "missing: III, aVF, V3, V6" in found.reason
+
+
+def test_six_rows_that_bear_names_of_other_things_are_no_ecg(read):
+    found = read(draw_page("nerve conduction", photo=False, seed=(0, 195)).image)
+    assert found.status == "no_ecg"
+    assert "no names of leads" in found.reason
 
 
 def test_two_pages_on_one_picture_are_refused_with_the_way_out(read, page):
