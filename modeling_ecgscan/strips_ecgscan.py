@@ -265,13 +265,16 @@ def decode_layout(
 
 
 def _cut(layouts: dict[str, list[list[str]]], count: int) -> Iterator[tuple[str, list[list[str]], float]]:
-    """Layouts of several columns of which only some neighbouring rows are on the page, and what that costs."""
+    """Layouts of which only some neighbouring rows are on the page, and what that costs.
+
+    Of twelve rows of a single lead more than six must be there: fewer are the limb or the chest leads alone.
+    """
     for name, rows in layouts.items():
-        if max(len(leads) for leads in rows) > 1:
-            for first in range(len(rows) - count + 1 if count < len(rows) else 0):
-                part = rows[first : first + count]
-                if 2 * sum(len(leads) > 1 for leads in part) >= count:
-                    yield name, part, _CUT_PRICE
+        single = max(len(leads) for leads in rows) == 1
+        for first in range(len(rows) - count + 1 if count < len(rows) else 0):
+            part = rows[first : first + count]
+            if count > 6 if single else 2 * sum(len(leads) > 1 for leads in part) >= count:
+                yield name, part, _CUT_PRICE
 
 
 def further_rows(layout: FoundLayout, rows: list[tuple[float, float]]) -> int:

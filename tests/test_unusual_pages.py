@@ -39,6 +39,17 @@ def test_the_rows_that_are_left_of_a_cut_page_keep_their_leads(part):
     assert [strip.lead for strip in found.strips] == [lead for row in rows for lead in row]
 
 
+@pytest.mark.parametrize(
+    ("layout", "part"), [("12x1", slice(1, 12)), ("12x1", slice(0, 7)), ("6x1-chest", slice(0, 6))]
+)
+def test_of_twelve_rows_of_one_lead_those_that_are_left_keep_theirs(layout, part):
+    rows = KNOWN[layout][part]
+    found = decode_layout(evidence_of(rows, tuple(15.0 * k for k in range(len(rows)))), KNOWN)
+    assert found is not None
+    assert found.name == layout
+    assert [strip.lead for strip in found.strips] == [row[0] for row in rows]
+
+
 def test_rows_as_long_as_those_of_the_layout_that_it_does_not_take_are_counted():
     strips = [FoundStrip("I", 0, 0, 0.0, 250.0, 0.0), FoundStrip("II", 1, 0, 0.0, 250.0, 30.0)]
     layout = FoundLayout("3x1", strips, 0.0, 0.0)
