@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .edges_ecgscan import lean, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
+from .edges_ecgscan import lean, lengthened, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .laws_ecgscan import name_six_rows, obey_laws
 from .printed_names_ecgscan import PrintedNames, in_words
@@ -78,6 +78,11 @@ def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
 def _is_upright(layout: FoundLayout) -> bool:
     """Whether no other way up need be tried."""
     return layout.printed > _NAMES_SEEN or (layout.printed >= 0.0 and layout.score_per_mm > _SENSIBLE)
+
+
+def stands_on_rows(layout: FoundLayout) -> bool:
+    """Whether a page can't stand on end: its rows are clear, and no other names are printed where theirs should be."""
+    return layout.gain > _ROWS_SEEN and layout.printed > _OTHER_NAMES
 
 
 def _holds_an_ecg(layout: FoundLayout, seen: bool) -> bool:
@@ -184,7 +189,7 @@ class PageReading(ABC):
         geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
         pulses = measure_pulses(small, geometry, strips)
         pulse = measured_pulse(pulses) or find_pulse(small, geometry, strips)
-        traced = self.trace(small, geometry, strips, 10.0 if pulse is None else pulse.gain)
+        traced = self._traced_whole(small, geometry, strips, 10.0 if pulse is None else pulse.gain, gridded)
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
         named, layout = name_six_rows(traced.strips, traced.columns, located.layout)
@@ -204,6 +209,14 @@ class PageReading(ABC):
         )
         warnings = contradictions(speed[0], gain[0], pulse, located.names) + doubted_names(layout) + further
         return replace(reading, warnings=reading.warnings + warnings)
+
+    def _traced_whole(
+        self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float, gridded: bool
+    ) -> Traced:
+        """The strips read; again, where a grid shows that rows lack a part and their traces go on there."""
+        traced = self.trace(small, geometry, strips, gain)
+        longer = lengthened(traced.strips, traced.columns) if gridded else None
+        return traced if longer is None else self.trace(small, geometry, longer, gain)
 
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
@@ -245,7 +258,7 @@ class PageReading(ABC):
             return "no ECG was found on the page"
         best: Located | str = "no row of traces was found on the page"
         for quarters in self._ways_up(image, view):
-            if quarters % 2 and isinstance(best, Located) and best.layout.gain > _ROWS_SEEN:
+            if quarters % 2 and isinstance(best, Located) and stands_on_rows(best.layout):
                 continue
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):

@@ -70,7 +70,7 @@ def test_graphs_give_what_torch_gives_in_batches_of_any_size(exported, tiny, bat
     mask = (rng.random((batch, 12, 5000)) < 0.4).astype(np.float32)
     session = onnxruntime.InferenceSession(str(exported / "signal.onnx"))
     expected = rng.normal(0, 0.5, values.shape).astype(np.float32)
-    completed, embedding, logits = session.run(None, {"values": values, "weight": mask, "expected": expected})
+    _, embedding, logits = session.run(None, {"values": values, "weight": mask, "expected": expected})
     with torch.no_grad():
         truth = model(signal_values=torch.from_numpy(values), signal_mask=torch.from_numpy(mask) > 0)
         # the image projection stands in the graph: what it encodes was read from a page

@@ -7,6 +7,7 @@ import pytest
 
 from modeling_ecgscan.edges_ecgscan import (
     lean,
+    lengthened,
     name_rhythm_strips,
     refine_edges,
     rest_on_pulses,
@@ -15,7 +16,7 @@ from modeling_ecgscan.edges_ecgscan import (
 )
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.laws_ecgscan import law_residual_uv, name_six_rows, obey_laws
-from modeling_ecgscan.page_reading_ecgscan import doubted_names
+from modeling_ecgscan.page_reading_ecgscan import doubted_names, stands_on_rows
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize
 from modeling_ecgscan.readings_ecgscan import Located
 from modeling_ecgscan.rectifying_ecgscan import StripColumns
@@ -62,6 +63,33 @@ def test_rows_of_nearly_the_standard_length_have_it_where_one_of_their_ends_is_i
     doubtful = replace(seen, presence=np.where((x > -1.0) & (x < 3.0), 0.5, seen.presence))
     moved = refine_edges(strips, [doubtful], in_mm=True)[0]
     assert (moved.start_mm, moved.end_mm) == pytest.approx((0.0, 250.0), abs=0.15)
+
+
+def two_columns_of(start_mm: float, end_mm: float, printed_mm: tuple[float, float]):
+    """Strips of three rows of two columns, and what is read of them where traces are printed from here to there."""
+    x, middle = np.arange(-30, 280, 1 / 6), (start_mm + end_mm) / 2
+    strips = [
+        FoundStrip("I", row, k, (start_mm, middle)[k], (middle, end_mm)[k], 0.0) for row in range(3) for k in (0, 1)
+    ]
+    return strips, [columns_of(x, 0 * x, (x > printed_mm[0]) & (x < printed_mm[1])) for _ in strips]
+
+
+@pytest.mark.parametrize("found", [(12.0, 250.0), (0.0, 238.0)])
+def test_rows_that_lack_a_part_are_lengthened_to_where_their_traces_go_on(found):
+    longer = lengthened(*two_columns_of(*found, (0.0, 250.0)))
+    assert longer is not None
+    edges = [(strip.start_mm, strip.end_mm) for strip in longer]
+    np.testing.assert_allclose(edges, [(0.0, 125.0), (125.0, 250.0)] * 3, atol=1e-9)
+
+
+@pytest.mark.parametrize(("found", "printed"), [((12.0, 250.0), (12.0, 250.0)), ((0.0, 248.0), (-9.0, 259.0))])
+def test_rows_beyond_which_nothing_is_printed_and_those_of_nearly_the_standard_length_stay(found, printed):
+    assert lengthened(*two_columns_of(*found, printed)) is None
+
+
+@pytest.mark.parametrize(("gain", "printed", "stands"), [(1234, -1.5, False), (1234, 0.2, True), (700, 2.0, False)])
+def test_clear_rows_under_other_names_may_stand_on_end(gain, printed, stands):
+    assert stands_on_rows(FoundLayout("12x1", [], -0.2, gain, printed)) is stands
 
 
 def test_a_rhythm_strip_takes_the_name_of_the_lead_that_it_repeats():
