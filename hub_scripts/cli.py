@@ -118,7 +118,7 @@ def evaluate(
     ],
     validation: Annotated[list[Path], typer.Option(help="Parquet by which their strength is chosen.")],
     test: Annotated[list[Path], typer.Option(help="Parquet on which they are measured.")],
-    out: Annotated[Path, typer.Option(help="Folder for evaluation.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for evaluation.json and embeddings.png.")],
     pages: Annotated[int, typer.Option(min=0, help="Test recordings that are rendered and read.")] = 200,
     condition: Annotated[Literal["clean", "scan", "photo"], typer.Option(help="How worn the pages are.")] = "scan",
     seed: Annotated[int, typer.Option(help="Seed of the rendered pages.")] = 0,

@@ -14,6 +14,7 @@ from processing.triplets import SUPERCLASS_PHRASES, labelled_parquet
 
 from . import console
 from .arguments import UsageError
+from .embedding_map import check_installed, draw_map
 from .linear_probe import FRACTIONS, Labelled, probe_table
 from .loading import Reader, load_reader
 from .patients import refuse_shared_patients
@@ -54,7 +55,9 @@ def evaluate_command(
     seed: int,
     model: str | None,
 ) -> int:
-    """Evaluates a checkpoint and writes `evaluation.json`; returns the exit code."""
+    """Evaluates a checkpoint, writes `evaluation.json` and, of pages, `embeddings.png`; returns the exit code."""
+    if pages:
+        check_installed()
     prepare_folder(out)
     splits = {
         name: Split([recording for path in paths for recording in _read(path)], {})
@@ -86,7 +89,17 @@ def evaluate_command(
     document["probe"] = {task: _probes(splits, task, seen, page) for task in TASKS}
     document["prompts"] = _prompts(reader, splits["test"], seen, page)
     if page is not None:
-        document["retrieval"] = _retrieval(page.embedding, splits["test"].features["signal, 10 s"].embedding, seen)
+        whole, test_split = splits["test"].features["signal, 10 s"].embedding, splits["test"]
+        document["retrieval"] = _retrieval(page.embedding, whole, seen)
+        draw_map(
+            out / "embeddings.png",
+            whole,
+            test_split.truth("super"),
+            list(task_classes("super")),
+            pages=page.embedding,
+            seen=seen,
+            seed=seed,
+        )
     (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
     _print(document)
     return 0

@@ -5,7 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hub_scripts import embedding_map
+from hub_scripts.arguments import UsageError
+from hub_scripts.embedding_map import map_of
 from hub_scripts.evaluate import _retrieval
 from hub_scripts.representations import signal_features
 from modeling_ecgscan import ECGScanModel
@@ -40,6 +44,8 @@ def test_every_representation_is_probed_and_pages_are_retrieved(ecgscan, tiny, s
     assert document["pages"] == 3
     assert document["retrieval"]["among"] == document["recordings"]["test"]
     assert "signal, 10 s" in out
+    with Image.open(tmp_path / "embeddings.png") as picture:
+        assert picture.size == (1210, 572)
 
 
 def test_a_patient_on_both_sides_is_refused(ecgscan, tiny, splits, tmp_path):
@@ -54,6 +60,21 @@ def test_a_page_that_lies_nearest_to_its_own_recording_counts_as_found():
     assert _retrieval(signals[seen], signals, seen) == {"among": 6, "r_at_1": 1.0, "r_at_5": 1.0}
     shifted = _retrieval(np.roll(signals, 1, axis=0)[seen] + 0.5 * signals[seen], signals, seen)
     assert (shifted["r_at_1"], shifted["r_at_5"]) == (0.0, 1.0)
+
+
+def test_on_the_map_rows_lie_nearest_to_rows_of_their_own_kind():
+    rng = np.random.default_rng(0)
+    kind = np.repeat([0, 1, 2], 30)
+    vectors = np.eye(3)[kind] @ rng.normal(size=(3, 40)) + 0.1 * rng.normal(size=(90, 40))
+    places = map_of(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), seed=0)
+    apart = np.linalg.norm(places[:, None] - places[None], axis=-1) + np.diag(np.full(90, np.inf))
+    assert (kind[apart.argmin(1)] == kind).all()
+
+
+def test_without_scikit_learn_the_evaluation_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(embedding_map, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="scikit-learn is not installed"):
+        embedding_map.check_installed()
 
 
 def test_recordings_of_several_files_are_probed_together(ecgscan, tiny, splits, tmp_path):
