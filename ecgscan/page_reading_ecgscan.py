@@ -68,10 +68,15 @@ def _at_reading_scale(image: np.ndarray, geometry: PageGeometry) -> tuple[np.nda
     return small, replace(geometry, to_image=lifted[:2])
 
 
-def _makes_more_sense(layout: FoundLayout, than: FoundLayout) -> bool:
-    """Whether another way up explains the page clearly better, by its printed names or by more than a part of it."""
+def _makes_more_sense(layout: FoundLayout, than: FoundLayout, *, on_end: bool) -> bool:
+    """Whether another way up explains the page clearly better, by its printed names or by more than a part of it.
+
+    Where the rows were clear, only names tell that the page stands on end.
+    """
     if max(layout.printed, than.printed) > 0.0 and abs(layout.printed - than.printed) > _NAMES_CLEARLY:
         return layout.printed > than.printed
+    if on_end and than.gain > _ROWS_SEEN:
+        return False
     return layout.score_per_mm > than.score_per_mm + _CLEARLY and layout.gain > 0.6 * than.gain
 
 
@@ -262,7 +267,7 @@ class PageReading(ABC):
                 continue
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
-                if isinstance(best, str) or _makes_more_sense(located.layout, best.layout):
+                if isinstance(best, str) or _makes_more_sense(located.layout, best.layout, on_end=quarters % 2 == 1):
                     best = located
                 if _is_upright(best.layout):
                     break
