@@ -13,6 +13,7 @@ _ROW_BIN_MM = 0.25
 _SHADOW_NEAR, _SHADOW_SHORT = 0.55, 0.5  # of the rows' distance, and of the other row's length
 _EVIDENCE_PER_MM = 0.5
 STANDARD_ROW_MM = 250.0
+_OTHER_LENGTH_MM = 6.0  # from the standard length, for a layout to be tried at that too
 # What a rhythm strip of each lead must explain first: a row that may be any lead explains too much.
 _RHYTHM_COST = np.array([{"II": 8.0, "V1": 20.0, "V5": 20.0}.get(lead, 60.0) for lead in LEADS])
 _PER_NAME = 30.0  # weight of the log odds of printed names beside the evidence of the maps
@@ -153,18 +154,30 @@ def row_evidence(
     return evidence
 
 
-def _template_score(evidence: list[RowEvidence], rows: list[list[str]], n_columns: int) -> tuple[float, float, float]:
-    """Best score of a layout with its left edge and column width."""
+def _template_places(
+    evidence: list[RowEvidence], rows: list[list[str]], n_columns: int
+) -> Iterator[tuple[float, float, float]]:
+    """Score, left edge and column width of a layout: the best of any width, and the best of the standard one.
+
+    Where columns fade, the maps see shorter rows; their printed names still tell that they go on.
+    """
     low = evidence[0].origin_mm
     span = len(evidence[0].log_lead) * _BIN_MM
     left = np.arange(low - 3, low + span * 0.7, 2.5)
-    width = np.arange(40.0, span + 4, 2.5) / n_columns
+    _, at, wide = _best_place(evidence, rows, n_columns, left, np.arange(40.0, span + 4, 2.5) / n_columns)
+    fine = np.arange(-3, 3.01, 0.3)
+    best = _best_place(evidence, rows, n_columns, at + fine, wide + fine / max(1, n_columns / 2))
+    yield best
+    standard = np.array([STANDARD_ROW_MM / n_columns])
+    if abs(n_columns * best[2] - STANDARD_ROW_MM) > _OTHER_LENGTH_MM:
+        _, at, _ = _best_place(evidence, rows, n_columns, left, standard)
+        yield _best_place(evidence, rows, n_columns, at + fine, standard)
+
+
+def _best_place(
+    evidence: list[RowEvidence], rows: list[list[str]], n_columns: int, left: np.ndarray, width: np.ndarray
+) -> tuple[float, float, float]:
     lefts, widths = (a.ravel() for a in np.meshgrid(left, width, indexing="ij"))
-    score = _score_at(evidence, rows, n_columns, lefts, widths)
-    best = int(np.argmax(score))
-    fine_left = lefts[best] + np.arange(-3, 3.01, 0.3)
-    fine_width = widths[best] + np.arange(-3, 3.01, 0.3) / max(1, n_columns / 2)
-    lefts, widths = (a.ravel() for a in np.meshgrid(fine_left, fine_width, indexing="ij"))
     score = _score_at(evidence, rows, n_columns, lefts, widths)
     best = int(np.argmax(score))
     return float(score[best]), float(lefts[best]), float(widths[best])
@@ -248,11 +261,12 @@ def decode_layout(
     for name, rows, price in (*((name, rows, 0.0) for name, rows in layouts.items()), *_cut(layouts, len(evidence))):
         n_columns = max(len(leads) for leads in rows)
         for chosen in _row_choices(evidence, len(rows)):
-            score, left, width = _template_score([evidence[k] for k in chosen], rows, n_columns)
-            score += nothing - float(empty[chosen].sum()) - price
-            fit = 0.0 if names is None else _names_fit(names, [evidence[k] for k in chosen], rows, left, width)[0]
-            if best is None or score + _PER_NAME * fit > best[0] + _PER_NAME * best[1]:
-                best = (score, fit, name, rows, chosen, left, width)
+            of = [evidence[k] for k in chosen]
+            for explained, left, width in _template_places(of, rows, n_columns):
+                score = explained + nothing - float(empty[chosen].sum()) - price
+                fit = 0.0 if names is None else _names_fit(names, of, rows, left, width)[0]
+                if best is None or score + _PER_NAME * fit > best[0] + _PER_NAME * best[1]:
+                    best = (score, fit, name, rows, chosen, left, width)
     free = _free_layout(evidence)
     if best is None:
         return None if free is None else _free_to_layout(free[1], free[0] - nothing, evidence, names)

@@ -7,6 +7,7 @@ from transformers import AutoModel, AutoProcessor
 
 import modeling_ecgscan  # noqa: F401
 from hub_scripts.refusal_pages import draw_page
+from modeling_ecgscan.printed_names_ecgscan import PrintedNames
 from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip, decode_layout, further_rows, row_evidence
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
@@ -16,14 +17,17 @@ KNOWN = {name: [list(row) for row in layout.rows] for name, layout in LAYOUTS.it
 ROWS_MM = (0.0, 30.0, 60.0, 90.0)
 
 
-def evidence_of(rows: list[list[str]], middles: tuple[float, ...]):
-    """Evidence of rows of 250 mm on which each lead is likely where it stands."""
+def evidence_of(rows: list[list[str]], middles: tuple[float, ...], until_mm: float = 250.0):
+    """Evidence of rows of 250 mm on which each lead is likely where it stands, up to where they fade."""
     x = np.arange(-10.0, 260.0, 2.0)
     paper, lead = [], []
     for middle, leads in zip(middles, rows, strict=True):
         share = np.full((len(x), 13), 0.02)
         column = np.floor(x * len(leads) / 250.0).astype(int)
-        of = [1 + LEADS.index(leads[k]) if 0 <= k < len(leads) else 0 for k in column]
+        of = [
+            1 + LEADS.index(leads[k]) if 0 <= k < len(leads) and at < until_mm else 0
+            for k, at in zip(column, x, strict=True)
+        ]
         share[np.arange(len(x)), of] = 0.76
         paper.append(np.stack([x, np.full(len(x), middle)], 1))
         lead.append(share)
@@ -48,6 +52,19 @@ def test_of_twelve_rows_of_one_lead_those_that_are_left_keep_theirs(layout, part
     assert found is not None
     assert found.name == layout
     assert [strip.lead for strip in found.strips] == [row[0] for row in rows]
+
+
+def test_leads_whose_traces_fade_are_known_by_the_names_that_are_printed_at_their_beginnings():
+    rows, middles = KNOWN["6x2"], tuple(25.0 * row for row in range(6))
+    evidence = evidence_of(rows, middles, until_mm=170.0)
+    share = np.zeros((12, 90, 150), np.float32)
+    for middle, leads in zip(middles, rows, strict=True):
+        for column, lead in enumerate(leads):
+            share[LEADS.index(lead), round((middle + 20.0 - 6.0) / 2), round((125.0 * column + 20.0 + 4.0) / 2)] = 0.9
+    found = decode_layout(evidence, KNOWN, PrintedNames(share, np.array([-20.0, -20.0]), 2.0))
+    assert found is not None
+    assert found.name == "6x2"
+    assert max(strip.end_mm for strip in found.strips) == pytest.approx(250.0, abs=4.0)
 
 
 def test_rows_as_long_as_those_of_the_layout_that_it_does_not_take_are_counted():
