@@ -14,7 +14,7 @@ from processing.triplets import SUPERCLASS_PHRASES, labelled_parquet
 
 from . import console
 from .arguments import UsageError
-from .embedding_map import check_installed, draw_map
+from .evaluate_map import check_installed, draw_map
 from .linear_probe import FRACTIONS, Labelled, probe_table
 from .loading import Reader, load_reader
 from .patients import refuse_shared_patients

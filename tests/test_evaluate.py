@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hub_scripts import embedding_map
+from hub_scripts import evaluate_map
 from hub_scripts.arguments import UsageError
-from hub_scripts.embedding_map import map_of
 from hub_scripts.evaluate import _retrieval
+from hub_scripts.evaluate_map import map_of
 from hub_scripts.representations import signal_features
 from modeling_ecgscan import ECGScanModel
 from processing.processing_ecgscan import ECGScanProcessor
@@ -72,9 +72,9 @@ def test_on_the_map_rows_lie_nearest_to_rows_of_their_own_kind():
 
 
 def test_without_scikit_learn_the_evaluation_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(embedding_map, "find_spec", lambda name: None)
+    monkeypatch.setattr(evaluate_map, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="scikit-learn is not installed"):
-        embedding_map.check_installed()
+        evaluate_map.check_installed()
 
 
 def test_recordings_of_several_files_are_probed_together(ecgscan, tiny, splits, tmp_path):

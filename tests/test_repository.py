@@ -76,7 +76,12 @@ def test_every_dependency_is_bounded_and_pinned_within_its_bounds(repository):
 
 
 def test_every_imported_distribution_is_declared(repository):
-    import_names = {"cv2": "opencv-python-headless", "PIL": "pillow", "pillow_heif": "pillow-heif"}
+    import_names = {
+        "cv2": "opencv-python-headless",
+        "PIL": "pillow",
+        "pillow_heif": "pillow-heif",
+        "sklearn": "scikit-learn",
+    }
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     declared = {Requirement(text).name.lower().replace("_", "-") for text in project["dependencies"]}
