@@ -153,6 +153,16 @@ def lengthened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[Fo
     ]
 
 
+def lasts_as_printed(strips: list[FoundStrip], columns: list[StripColumns]) -> bool:
+    """Whether rows have the standard length and traces go all along each of their strips."""
+    length = max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)
+    seen = [
+        trace.presence[(trace.x_mm > strip.start_mm) & (trace.x_mm < strip.start_mm + _LACKING_MM[0])].mean()
+        for strip, trace in zip(strips, columns, strict=True)
+    ]
+    return abs(length - STANDARD_ROW_MM) < _LACKING_MM[0] and float(np.median(seen)) > 0.5
+
+
 def _presence_beyond(ends: list[tuple[StripColumns, float, float]]) -> float:
     """Mean presence of traces just beyond some ends (mm), outwards being -1 or 1."""
     seen = []

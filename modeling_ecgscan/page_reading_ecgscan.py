@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from .edges_ecgscan import lean, lengthened, name_rhythm_strips, refine_edges, rest_on_pulses, settle_baselines
+from .edges_ecgscan import (
+    lasts_as_printed,
+    lean,
+    lengthened,
+    name_rhythm_strips,
+    refine_edges,
+    rest_on_pulses,
+    settle_baselines,
+)
 from .geometry_ecgscan import PageGeometry, fit_geometry
 from .laws_ecgscan import name_six_rows, obey_laws
 from .printed_names_ecgscan import PrintedNames, in_words
@@ -221,7 +229,10 @@ class PageReading(ABC):
         """The strips read; again, where a grid shows that rows lack a part and their traces go on there."""
         traced = self.trace(small, geometry, strips, gain)
         longer = lengthened(traced.strips, traced.columns) if gridded else None
-        return traced if longer is None else self.trace(small, geometry, longer, gain)
+        if longer is None:
+            return traced
+        again = self.trace(small, geometry, longer, gain)
+        return again if lasts_as_printed(again.strips, again.columns) else traced
 
     def _settle_scale(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from modeling_ecgscan.edges_ecgscan import (
+    lasts_as_printed,
     lean,
     lengthened,
     name_rhythm_strips,
@@ -85,6 +86,12 @@ def test_rows_that_lack_a_part_are_lengthened_to_where_their_traces_go_on(found)
 @pytest.mark.parametrize(("found", "printed"), [((12.0, 250.0), (12.0, 250.0)), ((0.0, 248.0), (-9.0, 259.0))])
 def test_rows_beyond_which_nothing_is_printed_and_those_of_nearly_the_standard_length_stay(found, printed):
     assert lengthened(*two_columns_of(*found, printed)) is None
+
+
+def test_lengthened_rows_hold_where_they_have_the_standard_length_and_traces_from_their_beginning():
+    assert lasts_as_printed(*two_columns_of(0.0, 250.0, (0.0, 250.0)))
+    assert not lasts_as_printed(*two_columns_of(0.0, 239.0, (0.0, 239.0)))
+    assert not lasts_as_printed(*two_columns_of(0.0, 250.0, (130.0, 250.0))[:1], two_columns_of(0, 250, (260, 270))[1])
 
 
 @pytest.mark.parametrize(("gain", "printed", "stands"), [(1234, -1.5, False), (1234, 0.2, True), (700, 2.0, False)])
