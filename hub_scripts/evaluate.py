@@ -89,18 +89,18 @@ def evaluate_command(
     document["probe"] = {task: _probes(splits, task, seen, page) for task in TASKS}
     document["prompts"] = _prompts(reader, splits["test"], seen, page)
     if page is not None:
-        whole, test_split = splits["test"].features["signal, 10 s"].embedding, splits["test"]
-        document["retrieval"] = _retrieval(page.embedding, whole, seen)
+        document["retrieval"] = _retrieval(page.embedding, splits["test"].features["signal, 10 s"].embedding, seen)
+    (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
+    if page is not None:
         draw_map(
             out / "embeddings.png",
-            whole,
-            test_split.truth("super"),
+            splits["test"].features["signal, 10 s"].embedding,
+            splits["test"].truth("super"),
             list(task_classes("super")),
             pages=page.embedding,
             seen=seen,
             seed=seed,
         )
-    (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
     _print(document)
     return 0
 
