@@ -124,10 +124,11 @@ def name_six_rows(
 
 
 def obey_laws(strips: list[FoundStrip], columns: list[StripColumns]) -> bool:
-    """Whether the rows are six that obey the lead laws as limb leads do."""
-    if [strip.lead for strip in sorted(strips, key=lambda strip: strip.row)] != list(LEADS[:6]):
+    """Whether the first six of some whole rows are the limb leads and obey the lead laws."""
+    rows = sorted(zip(strips, columns, strict=True), key=lambda pair: pair[0].row)[:6]
+    if [strip.lead for strip, _ in rows] != list(LEADS[:6]):
         return False
-    share = _share_left(strips, columns)
+    share = _share_left(*map(list, zip(*rows, strict=True)))
     return share is not None and share < _LIMB
 
 

@@ -67,7 +67,7 @@ def settle_on_grid(
     if best.clear <= (_ODD_CLEAR if odd else GRID_CLEAR) and not seen:
         return None
     refined = refine_geometry(image, best.geometry, _strips_box(best.strips))
-    return refined, _carried(best.strips, best.geometry, refined)
+    return refined, carried(best.strips, best.geometry, refined)
 
 
 def may_have_slipped(geometry: PageGeometry, strips: list[FoundStrip]) -> bool:
@@ -118,7 +118,7 @@ def evenly_spaced(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[Pag
     near = np.clip(along, -_BEYOND, _BEYOND)
     straight = np.polyval(bend, near) + (along - near) * np.polyval(np.polyder(bend), near)
     other = replace(geometry, paper=np.stack([middle + half * straight, geometry.paper[..., 1]], -1))
-    return other, _carried(strips, geometry, other)
+    return other, carried(strips, geometry, other)
 
 
 def _borders(strips: list[FoundStrip]) -> np.ndarray:
@@ -138,7 +138,7 @@ def scaled(
 ) -> tuple[PageGeometry, list[FoundStrip]]:
     """Geometry and strips with all lengths multiplied, by one factor or by one to the right and one down."""
     other = replace(geometry, paper=geometry.paper * ratio)
-    return other, _carried(strips, geometry, other)
+    return other, carried(strips, geometry, other)
 
 
 def squared(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]] | None:
@@ -152,25 +152,7 @@ def squared(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeome
     if max(float(np.std(size) / np.mean(size)) for size in (along, across)) > _FLAT:
         return None
     other = replace(geometry, paper=_similar(geometry.paper * np.array([1.0, along.mean() / across.mean()]), among))
-    return other, _carried(strips, geometry, other)
-
-
-def turned(geometry: PageGeometry, strips: list[FoundStrip], angle: float) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Geometry and strips with what leaned by a small angle (radians, x grows along y) made upright.
-
-    Strips of a column begin and end together then.
-    """
-    left, top, right, bottom = _strips_box(strips)
-    middle = np.array([left + right, top + bottom]) / 2
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    other = replace(geometry, paper=(geometry.paper - middle) @ turn + middle)
-    carried = _carried(strips, geometry, other)
-    together = []
-    for strip in carried:
-        column = [(s.start_mm, s.end_mm) for s in carried if (s.column, s.is_rhythm) == (strip.column, strip.is_rhythm)]
-        start, end = np.median(column, axis=0)
-        together.append(replace(strip, start_mm=float(start), end_mm=float(end)))
-    return other, together
+    return other, carried(strips, geometry, other)
 
 
 def _similar(paper: np.ndarray, among: np.ndarray) -> np.ndarray:
@@ -191,12 +173,12 @@ def _as_located(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStr
 def _on_grid(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> _OnGrid:
     """Geometry and strips moved onto the printed grid, where there is one."""
     stretched, clear = stretch_to_grid(image, geometry, _strips_box(strips))
-    moved = _carried(strips, geometry, stretched)
+    moved = carried(strips, geometry, stretched)
     grown = np.log(_spans(moved) / _spans(strips))
     return _OnGrid(stretched, moved, clear, abs(grown[0] - grown[1]) < _SQUARE)
 
 
-def _carried(strips: list[FoundStrip], old: PageGeometry, new: PageGeometry) -> list[FoundStrip]:
+def carried(strips: list[FoundStrip], old: PageGeometry, new: PageGeometry) -> list[FoundStrip]:
     """The strips at the same places of the picture in another geometry of it."""
     ends = np.array([[at, strip.baseline_mm] for strip in strips for at in (strip.start_mm, strip.end_mm)])
     places = new.paper_at(old.cells_of(ends)).reshape(len(strips), 2, 2)

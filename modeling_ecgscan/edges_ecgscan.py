@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 
@@ -11,7 +10,7 @@ from .rectifying_ecgscan import StripColumns
 from .strips_ecgscan import LEADS, STANDARD_ROW_MM, FoundStrip
 from .witnesses_ecgscan import likeness
 
-_OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
+OFFSETS_MM = np.arange(-5.5, 5.5 + 1e-9, 0.1)
 _EVIDENCE = 0.125  # columns of a tile are not independent witnesses
 _IRREGULAR_MM = 0.3
 _PULL = 8.0  # price of a column that does not stand at the regular place, per square millimetre
@@ -21,9 +20,6 @@ _SHORTEST_MM = 5.0
 # their mean presence there; up to 0.1 beyond rows that are whole, from 0.3 beyond ends that names or pulses hid
 _LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.2
 _ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides are measured, and their least difference
-# of rows that show how the page leans: ends that belong together, pieces of traces, points far enough apart
-_SAME_END_MM, _PIECE_MM, _APART_MM = 5.0, 60.0, 8.0
-_CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 # of a pulse's foot as 0 mV: its height against the gain (logarithm), and how far from the row it may stand
 _PULSE_SIZE, _PULSE_NEAR_MM = 0.05, 4.0
@@ -49,11 +45,11 @@ def _edge_evidence(columns: StripColumns, expected: float, rising: bool, offsets
     return cumulative[-1] - 2 * np.interp(pixel, np.arange(len(cumulative)), cumulative)
 
 
-def _curve(members: list[tuple[StripColumns, float]], rising: bool) -> np.ndarray:
-    """Evidence, over `_OFFSETS_MM`, for the edge that some strips share."""
-    total = np.sum([_edge_evidence(columns, expected, rising, _OFFSETS_MM) for columns, expected in members], axis=0)
+def edge_curve(members: list[tuple[StripColumns, float]], rising: bool) -> np.ndarray:
+    """Evidence, over `OFFSETS_MM`, for the edge that some strips share."""
+    total = np.sum([_edge_evidence(columns, expected, rising, OFFSETS_MM) for columns, expected in members], axis=0)
     # strips err together, where a pulse or a name stands at their edge
-    return _EVIDENCE * total / np.sqrt(len(members)) - 0.04 * _OFFSETS_MM**2
+    return _EVIDENCE * total / np.sqrt(len(members)) - 0.04 * OFFSETS_MM**2
 
 
 def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray], in_mm: bool) -> np.ndarray:
@@ -63,17 +59,17 @@ def _regular_offsets(nominal: np.ndarray, curves: list[np.ndarray], in_mm: bool)
     spacing = along[-1] / max(len(nominal) - 1, 1)
     best, line = -np.inf, np.zeros(len(nominal))
     for share in stretch:
-        places = [_OFFSETS_MM + share * distance for distance in along]
-        total = np.sum([np.interp(p, _OFFSETS_MM, curve) for p, curve in zip(places, curves, strict=True)], axis=0)
+        places = [OFFSETS_MM + share * distance for distance in along]
+        total = np.sum([np.interp(p, OFFSETS_MM, curve) for p, curve in zip(places, curves, strict=True)], axis=0)
         total = total - in_mm * _spacing_cost(spacing * (1 + share), len(nominal))
         index = int(np.argmax(total))
         if total[index] > best:
-            best, line = float(total[index]), _OFFSETS_MM[index] + share * along
+            best, line = float(total[index]), OFFSETS_MM[index] + share * along
     offsets = []
     for place, curve in zip(line, curves, strict=True):
-        near = np.abs(_OFFSETS_MM - place) <= _IRREGULAR_MM
-        pulled = np.where(near, curve - _PULL * (_OFFSETS_MM - place) ** 2, -np.inf)
-        offsets.append(_OFFSETS_MM[int(np.argmax(pulled))] if near.any() else place)
+        near = np.abs(OFFSETS_MM - place) <= _IRREGULAR_MM
+        pulled = np.where(near, curve - _PULL * (OFFSETS_MM - place) ** 2, -np.inf)
+        offsets.append(OFFSETS_MM[int(np.argmax(pulled))] if near.any() else place)
     return np.array(offsets)
 
 
@@ -109,10 +105,10 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns], *, in_mm
     moved = list(strips)
     starts, ends = groups(lambda strip: strip.start_mm), groups(lambda strip: strip.end_mm)
     nominal = np.array([np.median([strips[k].start_mm for k in group]) for group in starts])
-    curves = [_curve([(columns[k], strips[k].start_mm) for k in group], rising=True) for group in starts]
-    closing = [_curve([(columns[k], strips[k].end_mm) for k in group], rising=False) for group in ends]
-    lengths = np.median([strips[k].end_mm for k in ends[-1]]) - nominal[0] + _OFFSETS_MM
-    both = closing[-1] - in_mm * _length_cost(lengths - _OFFSETS_MM[:, None])
+    curves = [edge_curve([(columns[k], strips[k].start_mm) for k in group], rising=True) for group in starts]
+    closing = [edge_curve([(columns[k], strips[k].end_mm) for k in group], rising=False) for group in ends]
+    lengths = np.median([strips[k].end_mm for k in ends[-1]]) - nominal[0] + OFFSETS_MM
+    both = closing[-1] - in_mm * _length_cost(lengths - OFFSETS_MM[:, None])
     curves[0] = curves[0] + both.max(axis=1)
     offsets = _regular_offsets(nominal, curves, in_mm)
     closing[-1] = closing[-1] - in_mm * _length_cost(lengths - offsets[0])
@@ -121,7 +117,7 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns], *, in_mm
             moved[k] = replace(moved[k], start_mm=strips[k].start_mm + float(offset))
     for group, curve in zip(ends, closing, strict=True):
         for k in group:
-            end = strips[k].end_mm + float(_OFFSETS_MM[int(np.argmax(curve))])
+            end = strips[k].end_mm + float(OFFSETS_MM[int(np.argmax(curve))])
             moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))
     return moved
 
@@ -189,47 +185,6 @@ def soft_edge(columns: StripColumns, near_mm: float) -> tuple[float, float]:
         share = np.clip((np.interp(place + fine, columns.x_mm, columns.presence) - low) / (high - low), 0.0, 1.0)
         place, weight = place + _ASIDE_MM[0] - 2.0 * _ASIDE_MM[0] * float(share.mean()), float((high - low) ** 4)
     return place, weight
-
-
-def lean(strips: list[FoundStrip], columns: list[StripColumns]) -> float:
-    """Angle (radians, x grows along y) by which rows that belong upright, one below the other, stand on the map.
-
-    Where they begin, where they end, and the height at which their traces rest along them: the middle one of three.
-    """
-    last = max(strip.end_mm for strip in strips)
-    begins, ends, rests = [], [], []
-    for strip, trace in zip(strips, columns, strict=True):
-        if strip.column == 0:
-            begins.append((strip.baseline_mm, *_own_start(trace, strip.start_mm)))
-        if strip.end_mm > last - _SAME_END_MM:
-            place, weight = _own_start(_backwards(trace), -strip.end_mm)
-            ends.append((strip.baseline_mm, -place, weight))
-        on = np.nonzero((trace.x_mm > strip.start_mm) & (trace.x_mm < strip.end_mm))[0]
-        for part in np.array_split(on, max(1, int((strip.end_mm - strip.start_mm) // _PIECE_MM))):
-            rests.append((float(trace.x_mm[part].mean()), float(np.median(trace.height_mm[part])), 1.0))
-    slopes = [_slope([point for point in points if point[2] > _CLEAR_EDGE]) for points in (begins, ends, rests)]
-    known = [slope for slope in slopes if slope is not None]
-    return float(np.median(known)) if len(known) > 1 else 0.0
-
-
-def _own_start(columns: StripColumns, near_mm: float) -> tuple[float, float]:
-    """Where one strip begins by its own evidence alone, and how much that counts, as `soft_edge` says."""
-    curve = _curve([(columns, near_mm)], rising=True)
-    return soft_edge(columns, near_mm + float(_OFFSETS_MM[int(curve.argmax())]))
-
-
-def _backwards(columns: StripColumns) -> StripColumns:
-    return StripColumns(-columns.x_mm[::-1], columns.height_mm[::-1], columns.spread_mm[::-1], columns.presence[::-1])
-
-
-def _slope(points: list[tuple[float, float, float]]) -> float | None:
-    """Median slope between points that lie apart (Theil and Sen), None for fewer than three of them."""
-    pairs = [
-        (other[1] - point[1]) / (other[0] - point[0])
-        for point, other in combinations(points, 2)
-        if abs(other[0] - point[0]) > _APART_MM
-    ]
-    return float(np.median(pairs)) if len(points) > 2 and pairs else None
 
 
 def settle_baselines(

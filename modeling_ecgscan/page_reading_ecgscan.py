@@ -9,14 +9,13 @@ import numpy as np
 
 from .edges_ecgscan import (
     lasts_as_printed,
-    lean,
     lengthened,
     name_rhythm_strips,
     refine_edges,
     rest_on_pulses,
     settle_baselines,
 )
-from .geometry_ecgscan import PageGeometry, fit_geometry
+from .geometry_ecgscan import CELL_PX, PageGeometry, fit_geometry
 from .laws_ecgscan import name_six_rows, obey_laws
 from .printed_names_ecgscan import PrintedNames, in_words
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
@@ -25,6 +24,17 @@ from .rasters_ecgscan import RASTER_PX_PER_MM, Box, flat_raster
 from .readings_ecgscan import ECGReading, Located, Traced
 from .rectifying_ecgscan import DOUBT_MM, StripColumns, cut_tile, join_tiles, plan_tiles
 from .reporting_ecgscan import nothing_read, report
+from .sense_ecgscan import (
+    NAMES_SEEN,
+    bears_other_names,
+    doubted_names,
+    explains_as_well,
+    further_ecg,
+    holds_an_ecg,
+    is_upright,
+    makes_more_sense,
+    stands_on_rows,
+)
 from .settling_ecgscan import (
     evenly_spaced,
     may_have_slipped,
@@ -33,10 +43,10 @@ from .settling_ecgscan import (
     slip_undone,
     squared,
     standard_width,
-    turned,
 )
-from .strips_ecgscan import LEADS, FoundLayout, FoundStrip, decode_layout, find_rows, further_rows, row_evidence
+from .strips_ecgscan import FoundStrip, decode_layout, find_rows, further_rows, row_evidence
 from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, NAME_STRIDE, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y
+from .uprighting_ecgscan import made_upright
 from .views_ecgscan import (
     CLOSE_UP,
     WHOLE,
@@ -46,6 +56,7 @@ from .views_ecgscan import (
     sigmoid,
     softmax,
     turned_view,
+    view_holding,
     views_differ,
     whole_view,
 )
@@ -54,13 +65,6 @@ _DARK = 90  # grey level below which most of a page lies whose paper is dark
 _READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
 # cells between nodes of the page's map, where a grid is seen and where it is not
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
-_SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
-_CLEARLY = 0.1  # by how much another way up must make more sense
-_NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
-_OTHER_NAMES = -1.0  # ours: the same, below which other names are printed there
-# ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
-_ROWS_SEEN = 1000.0
-_NO_ROWS = 100.0  # ours: the same, below which there are none
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
@@ -76,57 +80,14 @@ def _at_reading_scale(image: np.ndarray, geometry: PageGeometry) -> tuple[np.nda
     return small, replace(geometry, to_image=lifted[:2])
 
 
-def _makes_more_sense(layout: FoundLayout, than: FoundLayout, *, on_end: bool) -> bool:
-    """Whether another way up explains the page clearly better, by its printed names or by more than a part of it.
-
-    Where the rows were clear, only names tell that the page stands on end.
-    """
-    if max(layout.printed, than.printed) > 0.0 and abs(layout.printed - than.printed) > _NAMES_CLEARLY:
-        return layout.printed > than.printed
-    if on_end and than.gain > _ROWS_SEEN:
-        return False
-    return layout.score_per_mm > than.score_per_mm + _CLEARLY and layout.gain > 0.6 * than.gain
-
-
-def _is_upright(layout: FoundLayout) -> bool:
-    """Whether no other way up need be tried."""
-    return layout.printed > _NAMES_SEEN or (layout.printed >= 0.0 and layout.score_per_mm > _SENSIBLE)
-
-
-def stands_on_rows(layout: FoundLayout) -> bool:
-    """Whether a page can't stand on end: its rows are clear, and no other names are printed where theirs should be."""
-    return layout.gain > _ROWS_SEEN and layout.printed > _OTHER_NAMES
-
-
-def _holds_an_ecg(layout: FoundLayout, seen: bool) -> bool:
-    """Whether names stand where rows begin, or rows so clear, as they are on an ECG; less is asked once it was seen.
-
-    Of drawings that hold none, and are located all the same, names reach 0.9 and rows 480; below 100 are no rows.
-    """
-    names, rows = (0.0, _NO_ROWS) if seen else (_NAMES_SEEN, _ROWS_SEEN)
-    return layout.printed > names or layout.gain > rows
-
-
-def _bears_other_names(layout: FoundLayout) -> bool:
-    """Whether a page of less than twelve leads has other names where theirs should be printed: it may show anything."""
-    return layout.printed < _OTHER_NAMES and len({strip.lead for strip in layout.strips}) < len(LEADS)
-
-
-def doubted_names(layout: FoundLayout) -> list[str]:
-    """A sentence where what is printed beside the rows speaks against the names that the layout gives them."""
-    if layout.printed >= _OTHER_NAMES:
-        return []
-    return [f"the names printed beside the rows don't look like {', '.join(strip.lead for strip in layout.strips)}"]
-
-
-def _further(layout: FoundLayout) -> list[str]:
-    """A sentence where more rows of traces stand on the page than its ECG has, as where there are two."""
-    if layout.further_rows < 2:
-        return []
-    return [
-        f"{layout.further_rows} more rows of traces are on the page than a {layout.name} ECG has; "
-        "if it shows two ECGs, cut it and read them one by one"
-    ]
+def _wider(located: Located, view: np.ndarray, image: np.ndarray) -> np.ndarray | None:
+    """A close-up that holds all of the strips; None where this one does."""
+    strips, geometry = located.layout.strips, located.geometry
+    ends = np.array([[at, strip.baseline_mm] for strip in strips for at in (strip.start_mm, strip.end_mm)])
+    shrunk = float(np.sqrt(abs(np.linalg.det(view[:, :2]))))
+    return view_holding(
+        CELL_PX * geometry.cells_of(ends) + (CELL_PX - 1) / 2, view, image, geometry.px_per_mm() / shrunk
+    )
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -191,22 +152,22 @@ class PageReading(ABC):
         if isinstance(located, str) and np.median(image) < _DARK:
             image = 255 - image  # light traces on a dark screen, or a negative
             located = self.locate(image)
-            if isinstance(located, Located) and located.layout.printed < _NAMES_SEEN:
+            if isinstance(located, Located) and located.layout.printed < NAMES_SEEN:
                 return nothing_read("light traces on a dark page, but no names of leads beside them", 0.0)
         if isinstance(located, str):
             return nothing_read(located, 0.0)
-        further = _further(located.layout)
-        if further and located.layout.printed < _NAMES_SEEN:
+        further = further_ecg(located.layout)
+        if further and located.layout.printed < NAMES_SEEN:
             return nothing_read(further[0], 0.0)
         small, geometry = _at_reading_scale(image, located.geometry)
-        geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips)
+        geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips, located.names)
         pulses = measure_pulses(small, geometry, strips)
         pulse = measured_pulse(pulses) or find_pulse(small, geometry, strips)
         traced = self._traced_whole(small, geometry, strips, 10.0 if pulse is None else pulse.gain, gridded)
         speed = settle_speed(located.speed_share, traced.speed_share, pulse, located.names)
         gain = settle_gain(located.gain_share, traced.gain_share, pulse, located.names)
         named, layout = name_six_rows(traced.strips, traced.columns, located.layout)
-        if _bears_other_names(layout) and not obey_laws(named, traced.columns):
+        if bears_other_names(layout) and not obey_laws(named, traced.columns):
             return nothing_read("rows of traces, but what stands beside them are no names of leads of an ECG", 0.0)
         strips, columns_read = rest_on_pulses(named, traced.columns, pulses, gain[0])
         reading = report(
@@ -235,7 +196,7 @@ class PageReading(ABC):
         return again if lasts_as_printed(again.strips, again.columns) else traced
 
     def _settle_scale(
-        self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+        self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], names: PrintedNames | None
     ) -> tuple[PageGeometry, list[FoundStrip], bool]:
         """Geometry and strips in true millimetres: those of the printed grid, else those of a row's standard length
         or, where it clearly contradicts that, of the calibration pulse.
@@ -249,15 +210,17 @@ class PageReading(ABC):
         flat = squared(geometry, strips)
         geometry, strips = standard_width(*(flat or (geometry, strips)))
         traced = self.trace(small, geometry, strips, 10.0, in_mm=False)
+        geometry, strips, at_angle = made_upright(geometry, traced.strips, traced.columns)
+        geometry, strips = standard_width(*evenly_spaced(geometry, strips))
         if flat is None:
-            return *standard_width(*evenly_spaced(geometry, traced.strips)), False
-        leaning = lean(traced.strips, traced.columns)
-        geometry, strips = standard_width(*evenly_spaced(*turned(geometry, traced.strips, leaning)))
+            return geometry, strips, False
         gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
             return *gridded, True
         pulse = measure_pulses(small, geometry, strips)
-        return (*scaled(geometry, strips, pulse_ratio(pulse)), False) if pulse else (geometry, strips, False)
+        if pulse is not None:
+            geometry, strips = scaled(geometry, strips, pulse_ratio(pulse, names, at_angle=at_angle))
+        return geometry, strips, False
 
     def _of_standard_length(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
@@ -278,14 +241,14 @@ class PageReading(ABC):
                 continue
             located = self._locate_view(image, turned_view(view, quarters), found)
             if isinstance(located, Located):
-                if isinstance(best, str) or _makes_more_sense(located.layout, best.layout, on_end=quarters % 2 == 1):
+                if isinstance(best, str) or makes_more_sense(located.layout, best.layout, on_end=quarters % 2 == 1):
                     best = located
-                if _is_upright(best.layout):
+                if is_upright(best.layout):
                     break
             elif isinstance(best, str):
                 best = located
         seen = found >= self.config.calibration.get("find_threshold", 0.1)
-        if isinstance(best, Located) and not _holds_an_ecg(best.layout, seen):
+        if isinstance(best, Located) and not holds_an_ecg(best.layout, seen):
             return "no ECG was found on the page"
         return best
 
@@ -318,6 +281,18 @@ class PageReading(ABC):
         if again is not None and views_differ(view, again):
             view = again
             maps, page = self.locate_maps(picture_of(image, view, CLOSE_UP))
+        located = self._located(image, maps, page, view, found)
+        wider = _wider(located, view, image) if isinstance(located, Located) else None
+        if wider is None:
+            return located
+        maps, page = self.locate_maps(picture_of(image, wider, CLOSE_UP))
+        other = self._located(image, maps, page, wider, found)
+        return other if explains_as_well(other, located) else located
+
+    def _located(
+        self, image: np.ndarray, maps: np.ndarray, page: np.ndarray, view: np.ndarray, found: float
+    ) -> Located | str:
+        """Geometry and strips of what a close-up shows."""
         geometry = fit_geometry(
             maps[LOCATE_CHANNELS["phase"]],
             maps[LOCATE_CHANNELS["jacobian"]] / JACOBIAN_SCALE,

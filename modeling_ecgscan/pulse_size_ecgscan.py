@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
+from .printed_names_ecgscan import PrintedNames
 from .rasters_ecgscan import RASTER_PX_PER_MM, darkness, flat_raster
 from .strips_ecgscan import FoundStrip
 from .terms_ecgscan import GAINS, SPEEDS
@@ -16,11 +17,13 @@ _LEVEL_MM = 0.6  # by which the ends of its two strokes may differ
 _INK = 0.4  # share of the darkness of full ink from which a pixel counts as ink
 _FULL = 0.9  # share of the top that is ink, and of the inside that is none
 # ours: widths that machines draw at 25 mm/s and what else is unusual (log odds), how far a measured side may be off
-# and (logarithm) a page be stretched one way, and from where the rows' standard length is given up for the pulse's word
+# and (logarithm) a page be stretched one way; the price of giving the rows' standard length up for the pulse's word
 _WIDTHS_MM = {5.0: 0.0, 4.0: -1.5, 2.5: -1.5, 3.2: -2.0, 2.0: -2.0}
 _UNUSUAL_GAIN, _FAST, _NOT_STANDARD = -2.5, -1.5, -2.5
 _HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.1, 0.03, 0.004
-_STANDARD_WITHIN = 0.012
+# ours: rows whose pulses make those errors, and the error of either side (logarithm) on a page seen at an angle
+_ROWS, _AT_ANGLE = 6.0, 0.03
+_WORDS_KNOW = 2.0  # ours: weight of what is printed in words
 _FARTHEST = 0.7  # logarithm of the farthest scale
 _LEAST_SCORE = -9.0
 _WINDOW = 4  # pixels to either side of a line in which its middle is measured
@@ -40,24 +43,34 @@ class PulseSize:
     feet_mm: dict[int, float] = field(default_factory=dict)
 
 
-def pulse_ratio(pulse: PulseSize) -> float:
+def pulse_ratio(pulse: PulseSize, printed: PrintedNames | None = None, *, at_angle: bool = False) -> float:
     """Factor by which lengths on the page are to be multiplied, 1 where the standard length may be right.
 
     A pulse of 1 mV is `GAINS` high and, as a rule, 0.2 s wide; height and width must say the same.
+
+    Args:
+        printed: what is printed in words of paper speed and gain.
+        at_angle: whether the page was seen at an angle, so that its scale may not be the same everywhere.
     """
     best, ratio = -np.inf, 1.0
-    errors = np.array([np.hypot(_HEIGHT_ERROR_MM / pulse.height_mm, _STRETCHED), _WIDTH_ERROR_MM / pulse.width_mm])
+    said = dict.fromkeys((*GAINS, *SPEEDS), 0.0)
+    if printed is not None:
+        shares = np.clip([*printed.gains, *printed.speeds], 0.01, 1.0)
+        said = dict(zip(said, _WORDS_KNOW * np.log(shares), strict=True))
+    fewer = max(1.0, np.sqrt(_ROWS / (len(pulse.feet_mm) or _ROWS)))
+    stretched = _AT_ANGLE if at_angle else 0.0
+    height_error = np.hypot(fewer * _HEIGHT_ERROR_MM / pulse.height_mm, max(_STRETCHED, stretched))
+    errors = np.array([height_error, np.hypot(fewer * _WIDTH_ERROR_MM / pulse.width_mm, stretched)])
     for gain, speed, (width, likely) in product(GAINS, SPEEDS, _WIDTHS_MM.items()):
-        across = np.log(gain / pulse.height_mm)
-        along = np.log(width * speed / SPEEDS[0] / pulse.width_mm)
-        mean = float(np.average([across, along], weights=errors**-2.0))
-        score = likely - 0.5 * (across - along) ** 2 / np.square(errors).sum()
-        score += _UNUSUAL_GAIN * (gain != GAINS[0]) + _FAST * (speed != SPEEDS[0])
-        standard = abs(mean) < _STANDARD_WITHIN
-        score += _NOT_STANDARD * (not standard)
-        if abs(mean) < _FARTHEST and score > best:
-            best, ratio = score, 1.0 if standard else float(np.exp(mean))
-    return ratio if best > _LEAST_SCORE else 1.0
+        off = np.log([gain / pulse.height_mm, width * speed / SPEEDS[0] / pulse.width_mm])
+        mean = float(np.average(off, weights=errors**-2.0))
+        likely += _UNUSUAL_GAIN * (gain != GAINS[0]) + _FAST * (speed != SPEEDS[0]) + said[gain] + said[speed]
+        for scale, price in ((0.0, 0.0), (mean, _NOT_STANDARD)):
+            score = likely + price - 0.5 * float((np.square((off - scale) / errors)).sum())
+            if abs(scale) < _FARTHEST and score > best:
+                best, ratio = score, float(np.exp(scale))
+    clear = _LEAST_SCORE + max(said[gain] + said[speed] for gain, speed in product(GAINS, SPEEDS))
+    return ratio if best > clear else 1.0
 
 
 def measure_pulses(image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]) -> PulseSize | None:

@@ -10,6 +10,7 @@ CLOSE_UP = (576, 768)
 _FINEST_PX_PER_MM = 3.4  # no finer close-up is ever taken
 _MARGIN_MM = 22.0
 _STRAY = 2.0  # per cent at either end that may lie elsewhere
+_NEAR_BORDER_MM = 8.0  # ours: of a close-up, within which nothing is located well
 _EXTENT_MM = (150.0, 320.0)  # shortest and longest side of what is printed
 
 
@@ -93,6 +94,27 @@ def close_up_view(
     offset = turn.T @ ((low + high) / 2 - scale * (np.array(size[::-1]) - 1) / 2)
     lifted = np.vstack([view, [0, 0, 1]]) @ np.vstack([np.column_stack([turn.T * scale, offset]), [0, 0, 1]])
     return lifted[:2]
+
+
+def view_holding(points: np.ndarray, view: np.ndarray, image: np.ndarray, px_per_mm: float) -> np.ndarray | None:
+    """A wider `CLOSE_UP` view that holds some places with a margin; None where they are well inside of this one.
+
+    Args:
+        points: (N, 2) pixels of the close-up; those that lie beyond the image do not count.
+        view: (2, 3) affine map from the close-up to the image (height, width, 3).
+        px_per_mm: of the close-up.
+    """
+    size = np.array(CLOSE_UP[::-1])
+    there = points @ view[:, :2].T + view[:, 2]
+    points = points[((there >= 0) & (there < image.shape[1::-1])).all(1)]
+    near = _NEAR_BORDER_MM * px_per_mm
+    if not len(points) or ((points > near) & (points < size - 1 - near)).all():
+        return None
+    margin = _MARGIN_MM * px_per_mm
+    low, high = np.minimum(0.0, points.min(0) - margin), np.maximum(size - 1.0, points.max(0) + margin)
+    scale = float(((high - low) / (size - 1)).max())
+    offset = (low + high) / 2 - scale * (size - 1) / 2
+    return (np.vstack([view, [0, 0, 1]]) @ np.array([[scale, 0, offset[0]], [0, scale, offset[1]], [0, 0, 1]]))[:2]
 
 
 def turned_view(view: np.ndarray, quarters: int) -> np.ndarray:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
+from modeling_ecgscan.printed_names_ecgscan import PrintedNames
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize, measure_pulses, pulse_ratio
 from modeling_ecgscan.pulses_ecgscan import measured_pulse
-from modeling_ecgscan.settling_ecgscan import scaled, squared, standard_width, turned
+from modeling_ecgscan.settling_ecgscan import scaled, squared, standard_width
 from modeling_ecgscan.strips_ecgscan import FoundStrip
 from tests.test_geometry import drawn_page
 
@@ -55,6 +56,24 @@ def test_pulses_that_fit_the_standard_length_leave_it(height, width):
 @pytest.mark.parametrize("ratio", [0.62, 0.93, 1.05, 1.3])
 def test_pulses_of_the_usual_shape_tell_the_scale(ratio):
     assert pulse_ratio(PulseSize(10.0 / ratio, 5.0 / ratio)) == pytest.approx(ratio, rel=1e-6)
+
+
+def test_words_tell_a_pulse_of_5_mm_per_mv_at_25_mm_per_s_from_one_of_10_at_50():
+    pulse = PulseSize(7.7, 6.2, dict.fromkeys(range(4), 0.0))
+    assert pulse_ratio(pulse, words([0.05, 0.9, 0.05], [0.9, 0.05])) == pytest.approx(0.645, abs=0.01)
+    assert pulse_ratio(pulse, words([0.9, 0.05, 0.05], [0.05, 0.9])) == pytest.approx(1.29, abs=0.01)
+
+
+def words(gains: list[float], speeds: list[float]) -> PrintedNames:
+    """Nothing but gains and paper speeds in words, as likely as this, in the order of `GAINS` and `SPEEDS`."""
+    return PrintedNames(np.zeros((12, 2, 2)), np.zeros(2), 4.0, np.array(speeds), np.array(gains))
+
+
+def test_a_page_seen_at_an_angle_and_one_with_few_pulses_keep_the_standard_length_longer():
+    rows = dict.fromkeys(range(6), 0.0)
+    assert pulse_ratio(PulseSize(10.25, 5.13, rows)) == pytest.approx(1 / 1.0255, abs=1e-3)
+    assert pulse_ratio(PulseSize(10.25, 5.13, rows), at_angle=True) == 1.0
+    assert pulse_ratio(PulseSize(10.25, 5.13, {0: 0.0})) == 1.0
 
 
 def test_pulses_whose_height_and_width_disagree_tell_nothing():
@@ -103,25 +122,6 @@ def test_a_flat_map_that_bends_a_little_becomes_a_turned_and_scaled_picture():
     assert np.abs(right - right[0]).max() < 1e-9
     assert down[0] == pytest.approx((-right[0][1], right[0][0]))
     assert right[0] == pytest.approx(4 / 3 * np.array([cos, sin]), abs=0.006)
-
-
-def test_a_page_turned_by_the_angle_at_which_it_leaned_stands_upright_and_its_columns_begin_together():
-    y, x = np.mgrid[0:80, 0:100] * 4.0 + 1.5
-    cos, sin = np.cos(0.02), np.sin(0.02)
-    leaning = PageGeometry(
-        np.stack([cos * x + sin * y, cos * y - sin * x], -1) / 3.0,
-        np.zeros(x.shape),
-        0.0,
-        np.array([[1.0, 0, 0], [0, 1.0, 0]]),
-    )
-    places = np.array([[20.0, 30.0], [20.0, 70.0]])  # upright in the picture
-    found = places @ np.array([[cos, -sin], [sin, cos]])
-    strips = [FoundStrip("I", row, 0, float(u), float(u) + 80.0, float(v)) for row, (u, v) in enumerate(found)]
-    upright, moved = turned(leaning, strips, 0.02)
-    across, down = (np.diff(upright.paper, axis=axis).reshape(-1, 2) for axis in (1, 0))
-    assert np.allclose(across, [4 / 3, 0.0])
-    assert np.allclose(down, [0.0, 4 / 3])
-    assert moved[0].start_mm == moved[1].start_mm
 
 
 @pytest.mark.parametrize(("gap", "length"), [(0.0, 200.0), (2.0, 200.0)])

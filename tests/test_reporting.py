@@ -7,7 +7,6 @@ import pytest
 
 from modeling_ecgscan.edges_ecgscan import (
     lasts_as_printed,
-    lean,
     lengthened,
     name_rhythm_strips,
     refine_edges,
@@ -17,7 +16,6 @@ from modeling_ecgscan.edges_ecgscan import (
 )
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.laws_ecgscan import law_residual_uv, name_six_rows, obey_laws
-from modeling_ecgscan.page_reading_ecgscan import doubted_names, stands_on_rows
 from modeling_ecgscan.pulse_size_ecgscan import PulseSize
 from modeling_ecgscan.readings_ecgscan import Located
 from modeling_ecgscan.rectifying_ecgscan import StripColumns
@@ -28,6 +26,7 @@ from modeling_ecgscan.reporting_ecgscan import (
     settled_starts,
     strip_times,
 )
+from modeling_ecgscan.sense_ecgscan import bears_other_names, doubted_names, stands_on_rows
 from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip
 from processing.leads import LEADS, limb_leads_from
 from processing.simulator import simulate
@@ -160,25 +159,6 @@ def test_rows_rest_on_the_feet_of_pulses_that_have_the_size_of_one_millivolt():
     assert rest_on_pulses(strips, seen, None, 10.0)[0] == strips
 
 
-@pytest.mark.parametrize("angle", [-0.02, 0.0, 0.013])
-def test_rows_show_by_their_ends_and_their_traces_how_far_they_lean(angle):
-    x = np.arange(-10, 270, 1 / 12)
-    strips, seen = [], []
-    for row, lead in enumerate(("I", "II", "III", "aVR")):
-        start = 10.0 + 30.0 * row * angle
-        strips.append(FoundStrip(lead, row, 0, 10.0, 250.0, 30.0 * row))
-        waves = 8.0 * (np.mod(x, 20.0) < 0.8)
-        seen.append(columns_of(x, angle * (x - 130.0) + waves, (x > start) & (x < start + 240.0)))
-    assert lean(strips, seen) == pytest.approx(angle, abs=1.2e-3)
-
-
-def test_strips_of_which_nothing_is_clear_are_not_taken_to_lean():
-    x = np.arange(-10, 270, 1 / 6)
-    strips = [FoundStrip("I", 0, 0, 10.0, 250.0, 0.0), FoundStrip("II", 1, 0, 10.0, 250.0, 30.0)]
-    seen = [StripColumns(x, 0.02 * x, 0 * x + 0.2, 0 * x + 0.5) for _ in strips]
-    assert lean(strips, seen) == 0.0
-
-
 def four_columns(starts: list[float]) -> tuple[list[FoundStrip], list[StripColumns]]:
     """Strips of one row that begin at these places, and traces that show it."""
     leads = ("I", "aVR", "V1", "V4")
@@ -292,6 +272,20 @@ def test_six_rows_are_the_limb_leads_where_the_laws_hold_and_the_chest_leads_whe
     assert settled.name == f"6x1-{shown}"
     assert tuple(strip.lead for strip in named) == (LEADS[:6] if shown == "limb" else LEADS[6:])
     assert obey_laws(named, seen) == (shown == "limb")
+
+
+@pytest.mark.parametrize("lawful", [True, False])
+def test_twelve_rows_without_their_names_are_an_ecg_only_where_the_limb_leads_obey_the_laws(lawful):
+    signal = simulate(3).signal.copy()
+    signal[:6] = limb_leads_from(signal[0], signal[1]) if lawful else signal[6:]
+    x = np.linspace(0.0, 250.0, signal.shape[1])
+    strips = [FoundStrip(lead, row, 0, 0.0, 250.0, 15.0 * row) for row, lead in enumerate(LEADS)]
+    seen = [columns_of(x, 10.0 * row, np.ones(len(x), bool)) for row in signal]
+    assert obey_laws(strips, seen) == lawful
+    assert bears_other_names(FoundLayout("12x1", strips, -0.5, 5000.0, printed=-1.3))
+    assert not bears_other_names(FoundLayout("12x1", strips, -0.5, 5000.0, printed=-0.4))
+    columns = [FoundStrip(lead, row % 3, row // 3, 0.0, 62.5, 30.0) for row, lead in enumerate(LEADS)]
+    assert not bears_other_names(FoundLayout("3x4", columns, -0.5, 5000.0, printed=-1.3))
 
 
 def test_limb_leads_that_are_clearly_named_stay_though_their_rows_were_followed_badly():

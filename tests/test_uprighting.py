@@ -1,0 +1,88 @@
+"""Pages without a grid, made upright and seen from above by their rows; close-ups that hold all strips."""
+
+import numpy as np
+import pytest
+
+from modeling_ecgscan.geometry_ecgscan import PageGeometry
+from modeling_ecgscan.rectifying_ecgscan import StripColumns
+from modeling_ecgscan.strips_ecgscan import FoundStrip
+from modeling_ecgscan.uprighting_ecgscan import made_upright
+from modeling_ecgscan.views_ecgscan import CLOSE_UP, view_holding
+
+ROWS_MM, START_MM, LENGTH_MM = (-60.0, -20.0, 20.0, 60.0), -120.0, 240.0
+IDENTITY = np.array([[1.0, 0, 0], [0, 1.0, 0]])
+
+
+def seen(places: np.ndarray, lean: float, along: float) -> np.ndarray:
+    """Where places of the flat page (mm) lie on a map of it that was turned and seen at an angle."""
+    x, y = places[..., 0], places[..., 1]
+    far = 1.0 / (1.0 - along * x)
+    return np.stack([x * far + lean * y * far, y * far - lean * x * far], -1)
+
+
+def page_of(lean: float, along: float) -> tuple[PageGeometry, list[FoundStrip], list[StripColumns]]:
+    """A map of such a page, and its four rows as they were read on it: their beginnings, ends and resting heights."""
+    strips, columns = [], []
+    for row, level in enumerate(ROWS_MM):
+        x = np.linspace(START_MM - 12.0, START_MM + LENGTH_MM + 12.0, 4000)
+        found = seen(np.stack([x, np.full_like(x, level)], -1), lean, along)
+        printed = (x > START_MM) & (x < START_MM + LENGTH_MM)
+        base = float(found[printed, 1].mean())
+        even = np.arange(found[0, 0], found[-1, 0], 1 / 12)
+        waves = 8.0 * (np.mod(even, 20.0) < 0.8)
+        height = base - np.interp(even, found[:, 0], found[:, 1]) + waves
+        shown = np.interp(even, found[:, 0], printed.astype(float)) > 0.5
+        columns.append(StripColumns(even, height, np.full(len(even), 0.2), np.where(shown, 0.97, 0.03)))
+        start, end = even[shown][[0, -1]]
+        strips.append(FoundStrip(("I", "II", "III", "aVR")[row], row, 0, float(start) + 1.0, float(end) - 1.0, base))
+    y, x = np.mgrid[-100.0:100.0:4.0, -160.0:160.0:4.0]
+    paper = seen(np.stack([x, y], -1), lean, along)
+    return PageGeometry(paper, np.zeros(x.shape), 0.0, IDENTITY), strips, columns
+
+
+@pytest.mark.parametrize("lean", [-0.02, 0.0, 0.013])
+def test_a_page_that_leans_is_turned_upright_and_its_rows_begin_together(lean):
+    geometry, strips, columns = page_of(lean, 0.0)
+    upright, moved, at_angle = made_upright(geometry, strips, columns)
+    assert not at_angle
+    right, down = (np.diff(upright.paper, axis=axis).reshape(-1, 2) for axis in (1, 0))
+    assert right.mean(0) == pytest.approx([4.0, 0.0], abs=0.012)
+    assert down.mean(0) == pytest.approx([0.0, 4.0], abs=0.012)
+    assert len({strip.start_mm for strip in moved}) == 1
+
+
+@pytest.mark.parametrize("along", [-2e-4, 2e-4])
+def test_rows_that_come_closer_together_tell_how_much_shorter_the_far_seconds_look(along):
+    geometry, strips, columns = page_of(0.0, along)
+    flat, moved, at_angle = made_upright(geometry, strips, columns)
+    assert at_angle
+    middle = flat.paper[25, 10:70, 0]
+    before, after = (np.ptp(np.diff(paper)) / np.diff(paper).mean() for paper in (geometry.paper[25, 10:70, 0], middle))
+    assert before > 0.09
+    assert after < 0.2 * before
+    assert np.ptp([strip.end_mm - strip.start_mm for strip in moved]) == 0.0
+
+
+def test_of_rows_too_few_nothing_is_told():
+    geometry, strips, columns = page_of(0.02, 2e-4)
+    assert made_upright(geometry, strips[:2], columns[:2]) == (geometry, strips[:2], False)
+
+
+@pytest.mark.parametrize(("beyond", "wider"), [(60.0, True), (-30.0, True), (-80.0, False)])
+def test_a_close_up_that_cuts_strips_off_is_widened_until_it_holds_them(beyond, wider):
+    height, width = CLOSE_UP
+    image = np.zeros((2000, 2000, 3), np.uint8)
+    view = np.array([[1.2, 0, 300.0], [0, 1.2, 300.0]])
+    points = np.array([[100.0, 200.0], [width + beyond, 250.0]])
+    found = view_holding(points, view, image, px_per_mm=4.0)
+    assert (found is not None) == wider
+    if found is not None:
+        there = points @ view[:, :2].T + view[:, 2]
+        inside = (there - found[:, 2]) @ np.linalg.inv(found[:, :2]).T
+        assert ((inside > 40.0) & (inside < (width - 40.0, height - 40.0))).all()
+
+
+def test_strips_that_run_out_of_the_picture_ask_for_no_wider_close_up():
+    view = np.array([[1.2, 0, 0.0], [0, 1.2, 0.0]])
+    points = np.array([[100.0, 200.0], [CLOSE_UP[1] + 60.0, 250.0]])
+    assert view_holding(points, view, np.zeros((700, 900, 3), np.uint8), px_per_mm=4.0) is None
