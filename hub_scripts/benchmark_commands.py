@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -230,6 +231,57 @@ def refusal(
         (out / "refusal.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         _write_picture(out / "refusal.png", sheet(judged))
         console.out.print(f"{out.as_posix()}/refusal.json, refusal.png", markup=False)
+
+
+@app.command()
+def towers(
+    train: Annotated[list[Path], typer.Option(help="Parquet of labelled recordings to train on; repeat for more.")],
+    validation: Annotated[list[Path], typer.Option(help="Parquet by which the probes' strength is chosen.")],
+    test: Annotated[list[Path], typer.Option(help="Parquet on which the towers are measured.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for towers.json and the trained towers, which are not trained again.")
+    ],
+    pages: Annotated[int, typer.Option(min=1, help="Test recordings that are rendered and read.")] = 300,
+    objectives: Annotated[str, typer.Option(help="What towers learn, separated by commas.")] = "align,labels,simclr",
+    side: Annotated[int, typer.Option(min=32, help="Side of the transformer's square input, in pixels.")] = 224,
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 600,
+    batch_size: Annotated[int, typer.Option(min=2, help="Pages in a step.")] = 48,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of pages, weights and order.")] = 0,
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """Train vision transformers that see the whole page, and probe them beside the tower that reads it."""
+    from .benchmark_towers import Recipe, compare_towers
+    from .evaluate import Split, cell, read_labelled
+    from .loading import load_reader
+    from .patients import refuse_shared_patients
+    from .read import prepare_folder
+    from .tower_training import OBJECTIVES
+
+    prepare_folder(out)
+    recipe = Recipe(choices(objectives, OBJECTIVES, "--objectives"), side, steps, batch_size, seed)
+    splits = {
+        name: Split([recording for path in paths for recording in read_labelled(path)], {})
+        for name, paths in (("train", train), ("validation", validation), ("test", test))
+    }
+    refuse_shared_patients({name: split.patients for name, split in splits.items()})
+    chosen = np.unique(np.linspace(0, len(splits["test"].recordings) - 1, pages).round().astype(int))
+    splits["test"] = Split([splits["test"].recordings[row] for row in chosen], {})
+    reader = load_reader(model)
+    with console.progress_bar("towers") as progress:
+        found = compare_towers(reader, splits, out, recipe, progress.track)
+    sizes = {name: len(split.recordings) for name, split in splits.items()}
+    document = {
+        "model": {"name": reader.name, "revision": reader.revision},
+        **asdict(recipe),
+        "recordings": sizes,
+        **found,
+    }
+    (out / "towers.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    rows: dict[str, dict[str, Any]] = {}
+    for task, table in found["probe"].items():
+        for name, figure in table.items():
+            rows.setdefault(name, {})[task] = cell(figure)
+    _print_table(f"linear probe, macro AUROC on {sizes['test']} pages", rows, tuple(found["probe"]))
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -60,7 +60,7 @@ def evaluate_command(
         check_installed()
     prepare_folder(out)
     splits = {
-        name: Split([recording for path in paths for recording in _read(path)], {})
+        name: Split([recording for path in paths for recording in read_labelled(path)], {})
         for name, paths in (("train", train), ("validation", validation), ("test", test))
     }
     refuse_shared_patients({name: split.patients for name, split in splits.items()})
@@ -105,7 +105,8 @@ def evaluate_command(
     return 0
 
 
-def _read(path: Path) -> list[Recording]:
+def read_labelled(path: Path) -> list[Recording]:
+    """Recordings of a labelled Parquet file that are known throughout."""
     if not path.is_file():
         raise UsageError(f"{path}: no Parquet file of recordings")
     recordings = [recording for recording in labelled_parquet(path) if np.isfinite(recording.signal).all()]
@@ -141,7 +142,7 @@ def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, page: Feature
     truth, patients = test.truth(task), np.array(test.patients)
     told = truth.any(1)
     found: dict[str, Any] = {"classes": list(task_classes(task)), "recordings": int(told.sum())}
-    lacking = [name for name, split in splits.items() if not _can_tell(split.truth(task))]
+    lacking = [name for name, split in splits.items() if not can_tell(split.truth(task))]
     if lacking:
         return found | {"left_out": f"no class has positives and negatives in {' and '.join(lacking)}"}
     for name in test.features:
@@ -151,20 +152,21 @@ def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, page: Feature
         figures: dict[str, Any] = {}
         for result in table:
             score = result.probe.scores(test.features[name].pooled)
-            figure = _figure(truth[told], score[told], patients[told])
-            figures.setdefault(f"{result.fraction:g}", []).append({"seed": result.seed, **figure})
+            found_here = figure(truth[told], score[told], patients[told])
+            figures.setdefault(f"{result.fraction:g}", []).append({"seed": result.seed, **found_here})
         found[name] = figures
         if name == "signal, printed" and page is not None:
             rows = np.asarray(told)[seen]
             on_page = result.probe.scores(page.pooled)
-            found["image"] = {"1": [{"seed": 0, **_figure(truth[seen][rows], on_page[rows], patients[seen][rows])}]}
-            found["image minus signal, printed"] = _difference(
+            found["image"] = {"1": [{"seed": 0, **figure(truth[seen][rows], on_page[rows], patients[seen][rows])}]}
+            found["image minus signal, printed"] = difference(
                 truth[seen][rows], on_page[rows], score[seen][rows], patients[seen][rows]
             )
     return found
 
 
-def _can_tell(truth: np.ndarray) -> bool:
+def can_tell(truth: np.ndarray) -> bool:
+    """Whether any class of (rows, classes) has positives and negatives among the rows that have a class at all."""
     truth = truth[truth.any(1)]
     return bool((truth.any(0) & ~truth.all(0)).any()) if len(truth) else False
 
@@ -175,12 +177,14 @@ def _labelled(split: Split, name: str, task: str) -> Labelled:
     return Labelled(split.features[name].pooled[told], truth[told])
 
 
-def _figure(truth: np.ndarray, score: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
+def figure(truth: np.ndarray, score: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
+    """Macro AUROC of (rows, classes) scores with its interval over patients; None where there is none."""
     interval = bootstrap(lambda rows: macro(auroc, truth[rows], score[rows]).value, list(patients), repeats=_REPEATS)
     return {"auroc": _known(interval.value), "low": _known(interval.low), "high": _known(interval.high)}
 
 
-def _difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
+def difference(truth: np.ndarray, a: np.ndarray, b: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:
+    """Macro AUROC of scores `a` minus that of `b` on the same rows, with the interval of the paired bootstrap."""
     found = paired_bootstrap(
         lambda rows: macro(auroc, truth[rows], a[rows]).value,
         lambda rows: macro(auroc, truth[rows], b[rows]).value,
@@ -210,11 +214,11 @@ def _prompts(reader: Reader, test: Split, seen: np.ndarray, page: Features | Non
     )
     truth, patients = test.truth("super"), np.array(test.patients)
     found = {
-        name: _figure(truth, test.features[name].embedding @ prompts.T, patients)
+        name: figure(truth, test.features[name].embedding @ prompts.T, patients)
         for name in ("signal, 10 s", "signal, printed")
     }
     if page is not None:
-        found["image"] = _figure(truth[seen], page.embedding @ prompts.T, patients[seen])
+        found["image"] = figure(truth[seen], page.embedding @ prompts.T, patients[seen])
     return found
 
 

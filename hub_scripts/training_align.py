@@ -19,7 +19,7 @@ from processing.triplets import BatchStream, known_labels
 from .training_loop import StageArguments, Task, run
 from .training_signal_text import SignalTextSamples, tokenized, training_text
 
-_CONDITIONS = {"clean": 0.25, "scan": 0.35, "photo": 0.4}
+CONDITIONS = {"clean": 0.25, "scan": 0.35, "photo": 0.4}
 _PIXELS_PER_MM = (4.0, 8.0)
 
 
@@ -81,7 +81,7 @@ class TripletSamples(SignalTextSamples):
             image = render(
                 replace(recording, signal=known, sampling_rate=float(self.extractor.sampling_rate)),
                 seed=int(rng.integers(2**31)),
-                condition=str(rng.choice(list(_CONDITIONS), p=list(_CONDITIONS.values()))),
+                condition=str(rng.choice(list(CONDITIONS), p=list(CONDITIONS.values()))),
                 pixels_per_mm=float(rng.uniform(*_PIXELS_PER_MM)),
             ).image
         return {
