@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .leads import LEAD_LAWS, LEADS, law_residuals
+from .parquet_rows import open_parquet, require_columns
 from .records import Recording, encode_plain
 from .wfdb_records import RecordError
 
@@ -169,23 +170,6 @@ class ShardWriter:
                 self._part.unlink()
 
 
-def open_parquet(path: str | Path) -> Any:
-    """A Parquet file, opened.
-
-    Raises:
-        RecordError: it is missing or damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise RecordError("missing file", f"{path}: there is no such file; copy or make it again") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecordError("damaged file", f"{path}: no whole Parquet file; copy or make it again") from error
-
-
 def check_shards(shards: Iterable[str | Path]) -> None:
     """Passes over shards of this schema.
 
@@ -236,15 +220,3 @@ def pages_alone(folder: Path) -> dict[str, int]:
     """By split, the pages of a prepared folder whose signal nobody knows; none of a folder of another kind."""
     report = folder / REPORT
     return json.loads(report.read_text(encoding="utf-8")).get("pages", {}) if report.is_file() else {}
-
-
-def require_columns(path: str | Path, found: Iterable[str], expected: Iterable[str]) -> None:
-    """Passes over a table that has the expected columns.
-
-    Raises:
-        RecordError: it lacks some.
-    """
-    found = list(found)
-    missing = [column for column in expected if column not in found]
-    if missing:
-        raise RecordError("missing column", f"{path}: lacks the columns {missing}; expected them beside {found[:12]}")
