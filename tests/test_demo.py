@@ -14,6 +14,7 @@ import pytest
 from bad_files import BAD_FILES
 from PIL import Image
 
+from hub_scripts.push_checks import check_space, files_of
 from processing.leads import LEADS
 from processing.pages import PageError
 from processing.renderer import render
@@ -254,7 +255,10 @@ def test_the_space_asks_for_what_the_project_asks_for(repository):
     assert "app_file: app.py\n" in front
 
 
-def test_the_space_holds_what_it_runs(tmp_path):
+def test_the_space_holds_what_it_runs(tiny, tmp_path):
     assemble(tmp_path / "space")
     top = {path.name for path in (tmp_path / "space").iterdir()}
     assert {"app.py", "README.md", "requirements.txt", "ecgscan_autoload.py", "examples", *PACKAGES} == top
+    assemble(tmp_path / "whole", tiny)
+    assert (tmp_path / "whole" / "ecgscan" / "config.json").read_bytes() == (tiny / "config.json").read_bytes()
+    check_space(tmp_path / "whole", files_of(tmp_path / "whole"))
