@@ -200,12 +200,14 @@ def try_parquet(
 
 
 _WFDB_GAIN = 1000.0
+# Files may have names of 255 bytes; suffixes, page numbers and what tells equal names apart take some.
+_LONGEST_NAME = 200
 _MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
 
 
 def record_name(stem: str) -> str:
-    """`stem` as WFDB allows record names: letters, digits, hyphens and underscores of ASCII."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", stem) or "_"
+    """`stem` as WFDB allows record names: letters, digits, hyphens and underscores of ASCII, not too many."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_LONGEST_NAME] or "_"
 
 
 def read_wfdb(path: str | Path) -> Recording:
