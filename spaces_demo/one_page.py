@@ -79,6 +79,10 @@ class OnePage:
                 gr.DownloadButton(label, size="sm", min_width=120, elem_id=f"get-{name}")
                 for name, label in DOWNLOADS.items()
             ]
+        with gr.Column() as self.meaning:
+            self._lay_out_meaning()
+
+    def _lay_out_meaning(self) -> None:
         with gr.Row():
             with gr.Column(min_width=300):
                 gr.HTML("<h2>Findings</h2>", padding=False)
@@ -96,7 +100,7 @@ class OnePage:
     def _connect(self) -> None:
         self.outputs = [
             *(self.document, self.summary, self.results, self.leads, self.picture, *self.downloads),
-            *(self.findings, self.compared, self.similar, self.shown, self.given),
+            *(self.meaning, self.findings, self.compared, self.similar, self.shown, self.given),
         ]
         # two at a time: while one page is read, another is opened, drawn and sent
         reading: dict[str, Any] = {
@@ -147,9 +151,8 @@ class OnePage:
             self.results: gr.Column(visible=True),
             self.leads: panels.NO_SIGNAL,
             self.picture: str(files["png"]),
-            self.findings: panels.NO_SIGNAL,
+            self.meaning: gr.Column(visible=result.has_signal),
             self.compared: "",
-            self.similar: panels.NO_SIGNAL,
             self.shown: result,
         }
         for name, button in zip(DOWNLOADS, self.downloads, strict=True):
