@@ -94,9 +94,8 @@ def _grain(rng: np.random.Generator, image: np.ndarray, spread: float) -> np.nda
     """Sensor noise cut from a fixed sheet of grain at a random place."""
     y, x = rng.integers(0, 300, 2)
     grey = rng.random() < 0.4
-    sheet = _GRAIN[y : y + 800, x : x + 800, : 1 if grey else 3] * np.float32(spread)
-    if grey:
-        sheet = cv2.merge([sheet[..., 0]] * 3)
+    cut = _GRAIN[y : y + 800, x : x + 800, : 1 if grey else 3] * np.float32(spread)
+    sheet = cv2.merge([cut[..., 0]] * 3) if grey else cut
     grained = np.empty_like(image)
     for top, left in product(range(0, image.shape[0], 800), range(0, image.shape[1], 800)):
         part = image[top : top + 800, left : left + 800]

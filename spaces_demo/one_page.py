@@ -126,7 +126,7 @@ class OnePage:
         )
 
     def read(
-        self, path: str | None, columns: str = "sequential", number: float = 1, progress: Any = gr.Progress()
+        self, path: str | None, columns: str = "sequential", number: float | None = 1, progress: Any = gr.Progress()
     ) -> Iterator[dict]:
         """Reads one page of an image or a PDF: its JSON, pictures of it, and the files to take away."""
         yield {self.summary: panels.WORKING, self.results: gr.Column(visible=False)}
@@ -134,7 +134,7 @@ class OnePage:
             try:
                 if path is None:
                     raise PageError("no page was given; drop, paste or photograph one, or choose an example")
-                page = open_upload(Path(path), int(number))
+                page = open_upload(Path(path), 1 if number is None else int(number))
                 result = self.service.read(page, columns, lambda share, stage: progress(share, desc=stage))
             except PageError as error:
                 failure = {"status": "error", "reason": str(error)}

@@ -381,6 +381,22 @@ def test_render_goes_on_past_bad_rows(ecgscan, tmp_path):
     assert [line.split(":")[1].strip() for line in err.strip().splitlines()] == ["r0", "r1", "nowhere"]
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("benchmark", "measurements", "--data", "cut.parquet"),
+        ("evaluate", *("--train", "cut.parquet", "--validation", "cut.parquet", "--test", "cut.parquet"), "--out", "o"),
+    ],
+)
+def test_a_damaged_parquet_file_is_one_line_for_every_command(ecgscan, tiny, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    Path("cut.parquet").write_bytes(b"PAR1 and no more")
+    code, _, err = ecgscan(*command, *(("--model", tiny) if command[0] == "evaluate" else ()))
+    assert code == 2
+    assert _is_one_line(err)
+    assert "cut.parquet: no whole Parquet file; copy or make it again" in err
+
+
 def test_embed_writes_unit_vectors_of_pages_and_recordings(ecgscan, tiny, tmp_path, folder):
     header = write_wfdb(simulate(2), tmp_path, "record")
     (folder / "bad.jpg").write_text("no image")

@@ -242,6 +242,8 @@ def test_programs_reach_it_by_name(url, tmp_path):
     document, *_ = client.predict(handle_file(str(tmp_path / "text.png")), api_name="/read")
     assert document["status"] == "error"
     assert document["reason"].startswith("text.png: ")
+    document, *_ = client.predict(handle_file(str(tmp_path / "text.png")), "sequential", None, api_name="/read")
+    assert document["reason"].startswith("text.png: ")
     assert "read a page first" in client.predict("a, b", api_name="/labels")
 
 
