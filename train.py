@@ -7,6 +7,7 @@ to `runs/tiny/checkpoint`. On several processes: `accelerate launch train.py ...
 import argparse
 import os
 import shutil
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,9 @@ from accelerate import Accelerator, DistributedDataParallelKwargs, DistributedTy
 from accelerate.utils import set_seed
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+from hub_scripts.arguments import UsageError
 from hub_scripts.checkpoint import replace_folder, save_checkpoint
+from hub_scripts.loading import first_line
 from hub_scripts.training_data import pages_left_out, prepared_shards, texts_of
 from hub_scripts.training_loop import StageArguments
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
@@ -25,6 +28,7 @@ from processing.feature_extraction_ecgscan import ECGScanFeatureExtractor
 from processing.image_processing_ecgscan import ECGScanImageProcessor
 from processing.processing_ecgscan import ECGScanProcessor
 from processing.tokenization_ecgscan import train_tokenizer
+from processing.wfdb_records import RecordError
 
 # Steps, batch size and learning rate of each stage, by preset.
 DEFAULTS = {
@@ -61,11 +65,23 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     unknown = sorted(set(args.stages) - set(DEFAULTS["tiny"]))
     if unknown:
         parser.error(f"unknown stages {unknown}; expected some of {list(DEFAULTS['tiny'])}")
-    for name in ("steps", "batch_size", "learning_rate"):
+    for name, kind in (("steps", int), ("batch_size", int), ("learning_rate", float)):
         given = getattr(args, name)
-        if given is not None and len(given.split(",")) != len(args.stages):
-            parser.error(f"--{name.replace('_', '-')} needs one value per stage ({len(args.stages)}), got {given!r}")
+        if given is not None:
+            values = _numbers(given, kind)
+            if len(values) != len(args.stages) or min(values) <= 0:
+                option = f"--{name.replace('_', '-')}"
+                parser.error(f"{option} needs one positive number per stage ({len(args.stages)}), got {given!r}")
+            setattr(args, name, values)
     return args
+
+
+def _numbers(text: str, kind: Callable[[str], float]) -> list[float]:
+    """Numbers between commas; none where one of them is no number."""
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        return []
 
 
 def stage_arguments(
@@ -79,9 +95,9 @@ def stage_arguments(
         output=args.output,
         shards=shards,
         validation_shards=validation,
-        steps=int(args.steps.split(",")[index]) if args.steps else steps,
-        batch_size=int(args.batch_size.split(",")[index]) if args.batch_size else batch_size,
-        learning_rate=float(args.learning_rate.split(",")[index]) if args.learning_rate else rate,
+        steps=args.steps[index] if args.steps else steps,
+        batch_size=args.batch_size[index] if args.batch_size else batch_size,
+        learning_rate=args.learning_rate[index] if args.learning_rate else rate,
         processor=processor,
         seed=args.seed,
         num_workers=args.num_workers,
@@ -94,8 +110,14 @@ def stage_arguments(
 def build(args: argparse.Namespace, shards: list[str]) -> tuple[ECGScanModel, ECGScanProcessor]:
     """Model and processor, new or from a checkpoint."""
     if args.checkpoint:
-        processor = ECGScanProcessor.from_pretrained(args.checkpoint)
-        return ECGScanModel.from_pretrained(args.checkpoint, dtype="float32"), processor
+        try:
+            processor = ECGScanProcessor.from_pretrained(args.checkpoint)
+            return ECGScanModel.from_pretrained(args.checkpoint, dtype="float32"), processor
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"--checkpoint: nothing can be loaded from {args.checkpoint} ({first_line(error)}); give a folder with "
+                "a checkpoint, or its name on the Hub"
+            ) from error
     config = ECGScanConfig.tiny() if args.preset == "tiny" else ECGScanConfig.base()
     image, text = cast(Any, config.image_config), cast(Any, config.text_config)
     image.architecture = args.architecture
@@ -140,23 +162,20 @@ def save(model: ECGScanModel, processor: ECGScanProcessor, folder: Path, acceler
 
 
 def training_data(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Shards to train on and to validate on; what can't be used ends the run with a sentence."""
+    """Shards to train on and to validate on."""
     count = args.simulated if args.simulated is not None else (0 if args.data else 500)
-    try:
-        shards = prepared_shards(
-            args.output / "data" / "train", args.data, simulated_count=count, statements=args.statements, seed=args.seed
-        )
-        validation = prepared_shards(
-            args.output / "data" / "validation",
-            args.validation,
-            simulated_count=0 if args.validation else 60,
-            statements=args.statements,
-            split="validation",
-            shards=1,
-            seed=args.seed + 1,
-        )
-    except ValueError as error:
-        raise SystemExit(str(error)) from error
+    shards = prepared_shards(
+        args.output / "data" / "train", args.data, simulated_count=count, statements=args.statements, seed=args.seed
+    )
+    validation = prepared_shards(
+        args.output / "data" / "validation",
+        args.validation,
+        simulated_count=0 if args.validation else 60,
+        statements=args.statements,
+        split="validation",
+        shards=1,
+        seed=args.seed + 1,
+    )
     return shards, validation
 
 
@@ -183,4 +202,7 @@ def main(arguments: list[str] | None = None) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (UsageError, RecordError) as error:
+        raise SystemExit(str(error)) from error

@@ -219,6 +219,13 @@ def main() -> None:
     except (UsageError, OSError) as error:
         error_line(str(error))
         sys.exit(2)
+    except ValueError as error:
+        from processing.wfdb_records import RecordError
+
+        if not isinstance(error, RecordError):
+            raise
+        error_line(str(error))
+        sys.exit(2)
     except KeyboardInterrupt:
         error_line("stopped; the same command goes on where this run was")
         sys.exit(130)

@@ -11,7 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from processing.pages import PageError, find_pages, open_page
+from processing.parquet_rows import SIGNAL_COLUMNS, require_columns
+from processing.prepared import prepared_shards_of
 from processing.records import recording_of_row
+from processing.wfdb_records import RecordError
 
 from . import console
 from .arguments import UsageError
@@ -79,9 +82,9 @@ def gather(data: Path, reader: Reader, cache: Path, check: Callable[[Sequence[La
     """Examples of the training and validation parts of `data`; its test part is never opened.
 
     Args:
-        data: a Parquet file or a folder of some, an image folder with a subfolder for each class (in folders named
-            by split or not), or an image folder with a CSV (`file_name`; `label`, or `labels` separated by `;`;
-            `patient_id` and `split` where known), or that CSV.
+        data: a folder of `ecgscan prepare`, a Parquet file or a folder of some, an image folder with a subfolder for
+            each class (in folders named by split or not), or an image folder with a CSV (`file_name`; `label`, or
+            `labels` separated by `;`; `patient_id` and `split` where known), or that CSV.
         cache: folder of readings, by the page's and the checkpoint's digest: each page is read once.
         check: stops, where labels can't be learned, before any page is read.
 
@@ -149,6 +152,12 @@ def _sources(data: Path) -> tuple[int, Iterator[_Source] | list[_Source]]:
         raise UsageError(f"{data}: no such file or folder; give Parquet files, an image folder or a CSV")
     if data.is_file() and data.suffix == ".parquet":
         return _parquet_sources([data])
+    try:
+        shards = prepared_shards_of(data)
+    except RecordError as error:
+        raise UsageError(str(error)) from error
+    if shards:
+        return _parquet_sources(shards)
     if data.is_dir() and sorted(data.glob("*.parquet")):
         return _parquet_sources(sorted(data.glob("*.parquet")))
     table = data if data.suffix == ".csv" else _table_of(data)
@@ -177,6 +186,11 @@ def _parquet_sources(files: list[Path]) -> tuple[int, Iterator[_Source]]:
                 f"{path}: has the columns {', '.join(sorted(columns))}; expected labels and signal or image, as "
                 "`processing.triplets.prepare` writes them"
             )
+        if "image" not in columns:
+            try:
+                require_columns(path, columns, SIGNAL_COLUMNS)
+            except RecordError as error:
+                raise UsageError(str(error)) from error
     return sum(file.metadata.num_rows for _, file in opened), (
         _row_source(row, path)
         for path, file in opened

@@ -20,6 +20,7 @@ import numpy as np
 from processing.archives import list_archive, read_entries
 from processing.leads import LEADS
 from processing.listings import Drop, Entry, Listing
+from processing.parquet_rows import open_parquet
 from processing.prepared import (
     PLAN,
     REPORT,
@@ -29,7 +30,6 @@ from processing.prepared import (
     ShardWriter,
     check,
     complete_leads,
-    open_parquet,
     row_of,
 )
 from processing.wfdb_records import RecordError

@@ -132,12 +132,21 @@ def _answers_of_a_stranger(folder: Path, place: Path) -> dict[str, np.ndarray]:
 
 
 def check_dataset(folder: Path, files: Mapping[str, Path]) -> None:
-    """Refuses a data set without a card, with a shard that can't be read, or whose rows are no recordings."""
+    """Refuses a data set without a card, with a shard that can't be read, or whose rows are no recordings.
+
+    A folder of `ecgscan prepare` must be whole and of this schema as well.
+    """
     import pyarrow.parquet as pq
 
     from processing.pages import decode_page
+    from processing.prepared import prepared_shards_of
     from processing.records import recording_of_row
+    from processing.wfdb_records import RecordError
 
+    try:
+        prepared_shards_of(folder)
+    except RecordError as error:
+        raise UsageError(str(error)) from error
     if "README.md" not in files:
         raise UsageError(
             f"{folder}: no README.md; a data set is published with a card that says its source and licence"
@@ -174,6 +183,20 @@ def check_space(folder: Path, files: Mapping[str, Path]) -> None:
     if app not in files:
         raise UsageError(f"{folder}: no {app} in the folder, which a Space starts; give the folder that holds it")
     try:
-        ast.parse(files[app].read_text(encoding="utf-8"))
+        code = ast.parse(files[app].read_text(encoding="utf-8"))
     except SyntaxError as error:
         raise UsageError(f"{files[app]}: no Python (line {error.lineno}: {error.msg}); mend it") from error
+    absent = sorted(_packages_of(code) - {name.split("/")[0] for name in files})
+    if absent:
+        raise UsageError(
+            f"{folder}: {app} imports {', '.join(absent)}, which the folder lacks; publish what "
+            "`python -m spaces_demo.assemble NEW_FOLDER` puts together"
+        )
+
+
+def _packages_of(code: ast.Module) -> set[str]:
+    """Which of this project's packages are imported."""
+    found = {node.module or "" for node in ast.walk(code) if isinstance(node, ast.ImportFrom) and not node.level}
+    found |= {alias.name for node in ast.walk(code) if isinstance(node, ast.Import) for alias in node.names}
+    here = Path(__file__).resolve().parent.parent
+    return {name for name in (module.split(".")[0] for module in found) if (here / name / "__init__.py").is_file()}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -70,10 +71,19 @@ def output_names(files: list[Path]) -> list[Task]:
                 name = f"{name}_{record_name(file.suffix[1:])}"
             name = Path(*(record_name(part) for part in folder.parts), name).as_posix()
         tasks.append(Task(file, name))
+    # Names of other scripts become nothing but underscores: a digest of the path tells them apart.
+    counts = Counter(task.name for task in tasks)
+    tasks = [
+        task if counts[task.name] == 1 else replace(task, name=f"{task.name}_{_digest(task.file)}") for task in tasks
+    ]
     doubled = [name for name, count in Counter(task.name for task in tasks).items() if count > 1]
     if doubled:
         raise UsageError(f"several files would be written as {doubled[0]!r}; read them in separate runs")
     return tasks
+
+
+def _digest(file: Path) -> str:
+    return sha256(file.as_posix().encode(errors="surrogateescape")).hexdigest()[:8]
 
 
 class PageReader:

@@ -4,12 +4,13 @@ import csv
 import json
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import cv2
 
 from processing.layouts import LAYOUTS
-from processing.records import Recording, read_parquet, read_wfdb, record_name, write_wfdb
+from processing.records import Recording, read_wfdb, record_name, try_parquet, write_wfdb
 from processing.renderer import Page, render
 from processing.simulator import simulate
 
@@ -22,15 +23,22 @@ _SIMULATED = re.compile(r"simulator:(\d+)")
 _JPEG_QUALITY = 95
 
 
-def recordings_of(source: str, seed: int) -> Iterator[Recording]:
-    """Recordings of a WFDB record, a Parquet file, or `simulator:COUNT`."""
+def recordings_of(source: str, seed: int) -> Iterator[Recording | ValueError]:
+    """Recordings of a WFDB record, a Parquet file, or `simulator:COUNT`; for those that can't be used, why."""
+    try:
+        yield from _found(source, seed)
+    except ValueError as error:
+        yield error
+
+
+def _found(source: str, seed: int) -> Iterator[Recording | ValueError]:
     simulated = _SIMULATED.fullmatch(source)
     if simulated:
         yield from (simulate(seed + number) for number in range(int(simulated[1])))
     elif source.endswith(".parquet"):
         if not Path(source).is_file():
             raise UsageError(f"{source}: no such file; give a Parquet file, a WFDB record or simulator:COUNT")
-        yield from read_parquet(source)
+        yield from try_parquet(source)
     else:
         yield read_wfdb(source)
 
@@ -72,17 +80,18 @@ def render_command(records: list[str], out: Path, *, layout: str | None, conditi
         writer = csv.DictWriter(file, INDEX_COLUMNS)
         writer.writeheader()
         bar = progress.add_task("pages", total=None)
-        for source in records:
+        for recording in chain.from_iterable(recordings_of(source, seed) for source in records):
             try:
-                for recording in recordings_of(source, seed):
-                    number = len(names)
-                    page = render(recording, seed=seed + number, layout=layout, condition=condition)
-                    name = record_name(recording.record_id or f"page{number}")
-                    name = f"{name}_{number}" if name in names else name
-                    names.add(name)
-                    truth = write_wfdb(recording, out, name).stem
-                    writer.writerow(index_row(page, write_rendered(page, out, name), truth, seed + number))
-                    progress.advance(bar)
+                if isinstance(recording, ValueError):
+                    raise recording
+                number = len(names)
+                page = render(recording, seed=seed + number, layout=layout, condition=condition)
+                name = record_name(recording.record_id or f"page{number}")
+                name = f"{name}_{number}" if name in names else name
+                truth = write_wfdb(recording, out, name).stem
+                writer.writerow(index_row(page, write_rendered(page, out, name), truth, seed + number))
+                names.add(name)
+                progress.advance(bar)
             except ValueError as error:
                 console.error_line(str(error))
                 failed = True

@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
 from processing.findings import SUPERCLASS_PHRASES
-from processing.prepared import open_parquet, pages_alone, prepared_split
-from processing.triplets import labelled_parquet, prepare, scp_phrases, simulated
+from processing.parquet_rows import open_parquet
+from processing.prepared import pages_alone, prepared_split
+from processing.records import labelled_recording, try_parquet
+from processing.triplets import prepare, scp_phrases, simulated
+
+from .arguments import UsageError
 
 _NOTE = "prepared.json"
 
@@ -18,7 +23,7 @@ def parquet_files(paths: list[str], split: str = "train") -> list[Path]:
     for path in map(Path, paths):
         inside = prepared_split(path, split) or (sorted(path.rglob("*.parquet")) if path.is_dir() else [path])
         if not inside or not all(file.is_file() for file in inside):
-            raise ValueError(f"{path}: no Parquet file there; expected a file or a folder of files")
+            raise UsageError(f"{path}: no Parquet file there; expected a file or a folder of files")
         found += inside
     return found
 
@@ -50,14 +55,18 @@ def prepared_shards(
     note = folder / _NOTE
     found = json.loads(note.read_text()) if note.exists() else None
     if found is not None and found["wanted"] != wanted:
-        raise ValueError(f"{folder} was made from {found['wanted']}, asked for {wanted}; take another --output")
+        raise UsageError(f"{folder} was made from {found['wanted']}, asked for {wanted}; take another --output")
     if found is None:
-        phrases = scp_phrases(statements) if statements else None
+        labelled = partial(labelled_recording, statements=scp_phrases(statements) if statements else None)
         recordings = chain(
-            chain.from_iterable(labelled_parquet(path, phrases, pages=True) for path in sources),
+            chain.from_iterable(try_parquet(path, labelled, pages=True) for path in sources),
             simulated(simulated_count, seed),
         )
         counts = prepare(recordings, folder, split=split, shards=shards, seed=seed)
+        if not counts["written"]:
+            raise UsageError(
+                f"{folder}: nothing to train on was found ({counts}); give --data with recordings, or --simulated"
+            )
         note.write_text(json.dumps({"wanted": wanted, "counts": counts}, indent=1))
         print(f"{split}: {counts}")
     return sorted(str(path) for path in folder.glob("*.parquet"))

@@ -15,6 +15,7 @@ from accelerate.utils import broadcast_object_list, set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from .arguments import UsageError
 from .checkpoint import replace_folder
 from .shared_batch_norm import share_batch_norm
 
@@ -218,7 +219,7 @@ def load_state(accelerator: Accelerator, args: StageArguments) -> int:
             settings = json.loads(note.read_text())
             given = {"seed": args.seed, "steps": args.steps}
             if any(settings[key] != value for key, value in given.items()):
-                raise ValueError(
+                raise UsageError(
                     f"the saved state in {note.parent} was made with {settings}, got {given}: resume alike"
                 )
             accelerator.load_state(str(note.parent))

@@ -13,6 +13,7 @@ from modeling_ecgscan.reading_losses_ecgscan import locate_loss, name_loss, read
 from processing.records import Recording
 from processing.triplets import BatchStream
 
+from .arguments import UsageError
 from .training_loop import AVERAGE, StageArguments, Task, run
 from .training_pages import find_sample, locate_sample, name_samples, stack, tile_samples
 
@@ -25,14 +26,14 @@ def stage(model: nn.Module, args: StageArguments, accelerator: Accelerator) -> N
     """Trains the parts of the reading tower that `args.options["parts"]` names, all by default.
 
     Raises:
-        ValueError: for a model whose image tower does not read, or an unknown part.
+        UsageError: for a model whose image tower does not read, or an unknown part.
     """
     if not model.reads:
-        raise ValueError("stage 'read' trains an image tower of architecture 'reader', got 'vit': leave the stage out")
+        raise UsageError("stage 'read' trains an image tower of architecture 'reader', got 'vit': leave the stage out")
     parts = tuple((args.options or {}).get("parts") or PARTS)
     unknown = sorted(set(parts) - set(PARTS))
     if unknown:
-        raise ValueError(f"unknown parts {unknown} of stage 'read'; expected some of {', '.join(PARTS)}")
+        raise UsageError(f"--parts: unknown parts {unknown} of stage 'read'; expected some of {', '.join(PARTS)}")
     tower: Any = model.image_model
     networks: dict[str, nn.Module] = {
         "find": tower.finder,

@@ -22,7 +22,8 @@ from .listings import (
     read_table,
     record_entries,
 )
-from .prepared import SPLITS, open_parquet, require_columns
+from .parquet_rows import SIGNAL_COLUMNS, open_parquet, require_columns
+from .prepared import SPLITS
 from .records import Recording, labelled_recording, read_wfdb, without_signal
 from .wfdb_records import RecordError
 
@@ -157,9 +158,6 @@ def _list_challenge(path: Path, limit: int | None) -> Listing:
     return Listing(entries, about, snomed=_snomed_names(path))
 
 
-_PARQUET_COLUMNS = ("record_id", "signal", "leads", "n_samples", "sampling_rate")
-
-
 def _list_parquet(path: Path, limit: int | None) -> Listing:
     files = [path] if path.is_file() else sorted(path.rglob("*.parquet"))
     if not files:
@@ -178,7 +176,7 @@ def _parquet_entries(path: Path) -> Iterator[Entry | Drop]:
     try:
         file = open_parquet(path)
         names = file.schema_arrow.names
-        require_columns(path, names, _PARQUET_COLUMNS)
+        require_columns(path, names, SIGNAL_COLUMNS)
     except RecordError as error:
         yield Drop(path.name, error.reason, str(error))
         return
@@ -189,7 +187,12 @@ def _parquet_entries(path: Path) -> Iterator[Entry | Drop]:
             yield Drop(f"{path.name}, row group {group}", table.reason, str(table))
             continue
         for number, row in enumerate(table.to_pylist()):
-            record_id, patient = str(row["record_id"]), str(row.get("patient_id") or "")
+            record_id, patient = str(row["record_id"] or ""), str(row.get("patient_id") or "")
+            if not record_id:
+                place = f"row {number} of row group {group}"
+                sentence = f"{path}: {place} has no record_id; give every recording its own"
+                yield Drop(f"{path.name}, {place}", "damaged table", sentence)
+                continue
             split = row.get("split") or FOLD_SPLITS.get(row.get("strat_fold") or 0)
             split = split or hashed_split(patient or record_id)
             if split in SPLITS:

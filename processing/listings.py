@@ -8,7 +8,7 @@ from itertools import islice
 from math import isfinite
 from pathlib import Path
 
-from .prepared import require_columns
+from .parquet_rows import require_columns
 from .wfdb_records import RecordError
 
 # PTB-XL's own way: folds 1-8, 9 and 10.

@@ -210,10 +210,10 @@ def _paint(style: PageStyle, grid: np.ndarray, ink: np.ndarray) -> np.ndarray:
     levels = np.linspace(0, 1, 128, dtype=np.float32)[:, None]
     table = np.concatenate([paper + (minor - paper) * levels, paper + (major - paper) * levels])
     image = cv2.LUT(cv2.merge([grid] * 3), np.rint(table).astype(np.uint8).reshape(1, 256, 3))
-    where = np.nonzero(ink)
-    cover = ink[where].astype(np.float32)[:, None] / 255.0
-    under = image[where].astype(np.float32)
-    image[where] = np.rint(under + (np.array(style.ink, np.float32) - under) * cover).astype(np.uint8)
+    where, pixels = np.flatnonzero(ink != 0), image.reshape(-1, 3)
+    cover = ink.ravel()[where].astype(np.float32)[:, None] / 255.0
+    under = pixels[where].astype(np.float32)
+    pixels[where] = np.rint(under + (np.array(style.ink, np.float32) - under) * cover).astype(np.uint8)
     return image
 
 

@@ -1,5 +1,7 @@
 """What light, camera, copier and time do to the picture of a page; nothing here moves a point."""
 
+from itertools import product
+
 import cv2
 import numpy as np
 
@@ -90,14 +92,16 @@ _GRAIN = np.random.default_rng(0).normal(0, 1, (1100, 1100, 3)).astype(np.float3
 
 def _grain(rng: np.random.Generator, image: np.ndarray, spread: float) -> np.ndarray:
     """Sensor noise cut from a fixed sheet of grain at a random place."""
-    repeats = (image.shape[0] // 800 + 1, image.shape[1] // 800 + 1)
     y, x = rng.integers(0, 300, 2)
     grey = rng.random() < 0.4
-    sheet = _GRAIN[y : y + 800, x : x + 800, : 1 if grey else 3] * np.float32(spread)
-    sheet = np.tile(sheet, (*repeats, 1))[: image.shape[0], : image.shape[1]]
-    if grey:
-        sheet = np.repeat(sheet, 3, axis=2)
-    return cv2.add(image, sheet, dtype=cv2.CV_8U)
+    cut = _GRAIN[y : y + 800, x : x + 800, : 1 if grey else 3] * np.float32(spread)
+    sheet = cv2.merge([cut[..., 0]] * 3) if grey else cut
+    grained = np.empty_like(image)
+    for top, left in product(range(0, image.shape[0], 800), range(0, image.shape[1], 800)):
+        part = image[top : top + 800, left : left + 800]
+        grain = sheet[: part.shape[0], : part.shape[1]]
+        grained[top : top + 800, left : left + 800] = cv2.add(part, grain, dtype=cv2.CV_8U)
+    return grained
 
 
 def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
@@ -123,14 +127,17 @@ def _copy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 def _stains(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """Coffee, water or mould: a few soft coloured blots."""
-    size = image.shape[:2]
+    size, image = image.shape[:2], image.copy()
     for _ in range(int(rng.integers(1, 4))):
         blot = np.zeros((size[0] // 8 + 1, size[1] // 8 + 1), np.float32)
         centre = (int(rng.uniform(0, blot.shape[1])), int(rng.uniform(0, blot.shape[0])))
         cv2.circle(blot, centre, int(rng.uniform(3, 25)), 1.0, -1 if rng.random() < 0.6 else 2)
         blot = cv2.GaussianBlur(blot, (0, 0), float(rng.uniform(0.8, 4)))
-        mask = cv2.resize(blot, (size[1], size[0]))[..., None] * rng.uniform(0.1, 0.4)
-        image = (image * (1 - mask * (1 - rng.uniform(0.3, 0.9, 3)))).astype(np.uint8)
+        mask = cv2.resize(blot, (size[1], size[0]))
+        x, y, width, height = cv2.boundingRect((mask != 0).view(np.uint8))
+        inside = np.s_[y : y + height, x : x + width]
+        cover = mask[inside][..., None] * rng.uniform(0.1, 0.4)
+        image[inside] = (image[inside] * (1 - cover * (1 - rng.uniform(0.3, 0.9, 3)))).astype(np.uint8)
     return image
 
 

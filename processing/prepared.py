@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .leads import LEAD_LAWS, LEADS, law_residuals
+from .parquet_rows import open_parquet, require_columns
 from .records import Recording, encode_plain
 from .wfdb_records import RecordError
 
@@ -169,23 +170,6 @@ class ShardWriter:
                 self._part.unlink()
 
 
-def open_parquet(path: str | Path) -> Any:
-    """A Parquet file, opened.
-
-    Raises:
-        RecordError: it is missing or damaged.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError as error:
-        raise RecordError("missing file", f"{path}: there is no such file; copy or make it again") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise RecordError("damaged file", f"{path}: no whole Parquet file; copy or make it again") from error
-
-
 def check_shards(shards: Iterable[str | Path]) -> None:
     """Passes over shards of this schema.
 
@@ -209,12 +193,11 @@ def prepared_split(folder: Path, split: str) -> list[Path] | None:
     Raises:
         RecordError: the folder is not finished, lacks the split, or its shards are damaged or of another schema.
     """
-    if not (folder / PLAN).is_file() and not (folder / REPORT).is_file():
+    report = _report_of(folder)
+    if report is None:
         return None
-    if not (folder / REPORT).is_file():
-        raise RecordError("unfinished", f"{folder}: its preparation was stopped; run the same `ecgscan prepare` again")
-    rows = json.loads((folder / REPORT).read_text(encoding="utf-8")).get("written", {})
-    if not rows and pages_alone(folder):
+    rows = report.get("written", {})
+    if not rows and report.get("pages"):
         raise RecordError(
             "no signal",
             f"{folder}: holds pages without a signal only, and training needs signals; name the WFDB record that each "
@@ -222,14 +205,23 @@ def prepared_split(folder: Path, split: str) -> list[Path] | None:
         )
     if split not in rows:
         raise RecordError("split", f"{folder}: has no split {split}; expected one of {list(rows)}")
-    shards = sorted((folder / "data").glob(f"{split}-*.parquet"))
-    check_shards(shards)
-    found = sum(open_parquet(path).metadata.num_rows for path in shards)
-    if found != rows[split]:
-        raise RecordError(
-            "rows", f"{folder}: {found} rows in {split}, expected {rows[split]}; run the same `ecgscan prepare` again"
-        )
-    return shards
+    return _whole_split(folder, "data", split, rows[split])
+
+
+def prepared_shards_of(folder: Path) -> list[Path]:
+    """All shards of a folder that `ecgscan prepare` wrote, pages without a signal too; none of another folder.
+
+    Raises:
+        RecordError: the folder is not finished, or its shards are damaged or of another schema.
+    """
+    report = _report_of(folder) or {}
+    places = (("data", report.get("written", {})), ("pages", report.get("pages", {})))
+    return [
+        path
+        for place, written in places
+        for split, rows in written.items()
+        for path in _whole_split(folder, place, split, rows)
+    ]
 
 
 def pages_alone(folder: Path) -> dict[str, int]:
@@ -238,13 +230,21 @@ def pages_alone(folder: Path) -> dict[str, int]:
     return json.loads(report.read_text(encoding="utf-8")).get("pages", {}) if report.is_file() else {}
 
 
-def require_columns(path: str | Path, found: Iterable[str], expected: Iterable[str]) -> None:
-    """Passes over a table that has the expected columns.
+def _report_of(folder: Path) -> dict[str, Any] | None:
+    """What a finished preparation wrote about itself, or None where the folder is of another kind."""
+    if not (folder / PLAN).is_file() and not (folder / REPORT).is_file():
+        return None
+    if not (folder / REPORT).is_file():
+        raise RecordError("unfinished", f"{folder}: its preparation was stopped; run the same `ecgscan prepare` again")
+    return json.loads((folder / REPORT).read_text(encoding="utf-8"))
 
-    Raises:
-        RecordError: it lacks some.
-    """
-    found = list(found)
-    missing = [column for column in expected if column not in found]
-    if missing:
-        raise RecordError("missing column", f"{path}: lacks the columns {missing}; expected them beside {found[:12]}")
+
+def _whole_split(folder: Path, place: str, split: str, rows: int) -> list[Path]:
+    shards = sorted((folder / place).glob(f"{split}-*.parquet"))
+    check_shards(shards)
+    found = sum(open_parquet(path).metadata.num_rows for path in shards)
+    if found != rows:
+        raise RecordError(
+            "rows", f"{folder}: {found} rows in {split}, expected {rows}; run the same `ecgscan prepare` again"
+        )
+    return shards

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import gcd
 from pathlib import Path
 
 import numpy as np
 
 from .leads import LEADS, canonical_lead
+from .parquet_rows import SIGNAL_COLUMNS, recording_rows
 from .wfdb_records import INVALID_SAMPLE, RecordError, read_record
 
 
@@ -82,10 +84,17 @@ def encode_plain(signal: np.ndarray) -> bytes:
 def _signal_of_row(row: dict) -> np.ndarray:
     """(12, samples) millivolts of one Parquet row, leads joined by name."""
     names, samples = list(row["leads"]), int(row["n_samples"])
+    if not samples:
+        raise RecordError("no samples", f"{row['record_id']}: 0 samples; expected a recording")
+    if not any(map(canonical_lead, names)):
+        raise RecordError(
+            "lead names", f"{row['record_id']}: none of the twelve leads among {names}; expected names as in {LEADS}"
+        )
     if len(row["signal"]) != 2 * len(names) * samples:
-        raise ValueError(
-            f"record {row.get('record_id')!r}: expected {2 * len(names) * samples} bytes of int16 for "
-            f"{len(names)} leads x {samples} samples, got {len(row['signal'])}"
+        raise RecordError(
+            "damaged file",
+            f"{row['record_id']}: expected {2 * len(names) * samples} bytes of int16 for {len(names)} leads x "
+            f"{samples} samples, got {len(row['signal'])}; make its Parquet file again",
         )
     stored = (
         decode_lawdelta(row["signal"])
@@ -122,13 +131,21 @@ def recording_of_row(row: dict) -> Recording:
     """A `Recording` from a Parquet row (prepared schema, or the column set of the development data).
 
     Raises:
-        RecordError: the row is a page whose signal is not known.
+        RecordError: the row is a page whose signal is not known, or its signal can't be right.
     """
     if row["signal"] is None:
         raise RecordError("no signal", f"{row['record_id']}: only its page is known, a signal is needed here")
+    unknown = [name for name in SIGNAL_COLUMNS if row[name] is None]
+    if unknown:
+        raise RecordError(
+            "damaged table", f"{row['record_id']}: its row says nothing under {unknown}; make its Parquet file again"
+        )
+    rate = float(row["sampling_rate"])
+    if not rate > 0:
+        raise RecordError("sampling rate", f"{row['record_id']}: {rate:g} Hz; expected a rate above 0")
     return Recording(
         signal=_signal_of_row(row),
-        sampling_rate=float(row["sampling_rate"]),
+        sampling_rate=rate,
         record_id=str(row["record_id"]),
         patient_id=str(row.get("patient_id") or ""),
         report=row.get("report") or "",
@@ -153,26 +170,44 @@ def labelled_recording(row: dict, statements: dict[str, str] | None = None) -> R
 
 
 def read_parquet(path: str | Path, limit: int | None = None) -> Iterator[Recording]:
-    """Recordings of one Parquet file, one row at a time, without the pages of archives that have them."""
-    import pyarrow.parquet as pq
+    """Recordings of one Parquet file, one row at a time, without the pages of archives that have them.
 
-    done, file = 0, pq.ParquetFile(path)
-    columns = [name for name in file.schema_arrow.names if name != "image"]
-    for batch in file.iter_batches(batch_size=64, columns=columns):
-        for row in batch.to_pylist():
-            if limit is not None and done >= limit:
-                return
-            yield recording_of_row(row)
-            done += 1
+    Raises:
+        RecordError: the file or a row can't be used.
+    """
+    return (recording_of_row(row) for row in islice(recording_rows(path), limit))
+
+
+def try_parquet(
+    path: str | Path, of_row: Callable[[dict], Recording] = recording_of_row, *, pages: bool = False
+) -> Iterator[Recording | RecordError]:
+    """The same, with the error that says why in the place of a row that can't be used.
+
+    Args:
+        of_row: what makes a recording of a row.
+        pages: whether recordings bring along the pages that their archive has of them.
+
+    Raises:
+        RecordError: the file can't be used.
+    """
+    for row in recording_rows(path, pages=pages):
+        try:
+            yield of_row(row)
+        except RecordError as error:
+            yield error
+        except (ValueError, TypeError) as error:
+            yield RecordError("damaged file", f"{path}: {row['record_id']} can't be read ({error}); make it again")
 
 
 _WFDB_GAIN = 1000.0
+# Files may have names of 255 bytes; suffixes, page numbers and what tells equal names apart take some.
+_LONGEST_NAME = 200
 _MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3, "nv": 1e-6}
 
 
 def record_name(stem: str) -> str:
-    """`stem` as WFDB allows record names: letters, digits, hyphens and underscores of ASCII."""
-    return re.sub(r"[^A-Za-z0-9_-]", "_", stem) or "_"
+    """`stem` as WFDB allows record names: letters, digits, hyphens and underscores of ASCII, not too many."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", stem)[:_LONGEST_NAME] or "_"
 
 
 def read_wfdb(path: str | Path) -> Recording:

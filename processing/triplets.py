@@ -10,7 +10,9 @@ import numpy as np
 from torch.utils.data import IterableDataset
 
 from .findings import SUPERCLASS_PHRASES
-from .prepared import ROWS_PER_GROUP, ShardWriter, check, open_parquet, row_of, schema
+from .listings import read_table
+from .parquet_rows import open_parquet, recording_rows
+from .prepared import ShardWriter, check, row_of, schema
 from .records import Recording, labelled_recording, recording_of_row
 from .wfdb_records import RecordError
 
@@ -19,7 +21,7 @@ _SHUFFLE_ROWS, _SHUFFLE_BYTES = 512, 256_000_000
 
 
 def prepare(
-    recordings: Iterable[Recording],
+    recordings: Iterable[Recording | RecordError],
     folder: str | Path,
     *,
     split: str = "train",
@@ -30,8 +32,8 @@ def prepare(
     """Writes recordings as Parquet shards that every training stage streams.
 
     Args:
-        recordings: any number; rows are dealt to the shards at random, so a shard is a fair sample; none is
-            written empty.
+        recordings: any number, or why one can't be read; rows are dealt to the shards at random, so a shard is a
+            fair sample; none is written empty.
         folder: receives `<split>-<shard>-of-<shards>.parquet`.
         limit: stops after that many recordings.
 
@@ -48,6 +50,8 @@ def prepare(
             if limit is not None and counts["written"] >= limit:
                 break
             try:
+                if isinstance(recording, RecordError):
+                    raise recording
                 check(recording)
             except RecordError as error:
                 counts[error.reason] += 1
@@ -70,21 +74,12 @@ def labelled_parquet(
         statements: English phrase by SCP-ECG code.
         pages: whether recordings bring along the pages that their archive has of them.
     """
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    columns = [name for name in file.schema_arrow.names if pages or name != "image"]
-    for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=columns):
-        for row in batch.to_pylist():
-            yield labelled_recording(row, statements)
+    return (labelled_recording(row, statements) for row in recording_rows(path, pages=pages))
 
 
 def scp_phrases(path: str | Path) -> dict[str, str]:
     """English phrase by SCP-ECG code, from PTB-XL's `scp_statements.csv`."""
-    import csv
-
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row[""]: row["description"] for row in csv.DictReader(file)}
+    return {row[""]: row["description"] for row in read_table(Path(path), ("", "description"))}
 
 
 def simulated(count: int, seed: int = 0) -> Iterator[Recording]:

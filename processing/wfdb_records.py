@@ -67,7 +67,9 @@ def read_record(base: Path) -> WFDBRecord:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     plain = [line for line in lines if not line.startswith("#")]
     comments = [line.lstrip("# ") for line in lines if line.startswith("#")]
-    record = _RECORD_LINE.fullmatch(plain[0]) if plain else None
+    if not plain:
+        raise RecordError("damaged file", f"{base}: its header {header.name} is empty; copy it again")
+    record = _RECORD_LINE.fullmatch(plain[0])
     signals = [_SIGNAL_LINE.fullmatch(line) for line in plain[1:]]
     places = {(found["file"], found["offset"]) for found in signals if found}
     if record is None or len(places) != 1 or not all(signals) or int(record["signals"]) != len(signals):
@@ -144,6 +146,8 @@ def _read_by_package(base: Path) -> WFDBRecord:
         ) from error
     except (ValueError, OSError, IndexError, TypeError, AttributeError) as error:
         raise RecordError("damaged file", f"{base}: the WFDB record is damaged ({error}); copy it again") from error
+    if not values.shape[1]:
+        raise RecordError("no samples", f"{base}: its signals have 0 samples; expected a recording")
     if not all(record.adc_gain):
         raise RecordError("gain", f"{base}: a signal has the gain 0; expected steps per {units[0]}")
     return WFDBRecord(names, units, values, float(record.fs), [str(line) for line in record.comments])

@@ -1,6 +1,7 @@
 """Puts together the folder that is a Space: what it runs and the packages that this needs.
 
-python -m spaces_demo.assemble out/space
+python -m spaces_demo.assemble out/space ecgscan    # with that checkpoint
+python -m spaces_demo.assemble out/space            # ECGSCAN_MODEL then names one, in the settings of the Space
 """
 
 import shutil
@@ -12,8 +13,11 @@ _AT_THE_TOP = ("app.py", "README.md", "requirements.txt")
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-def assemble(folder: Path) -> None:
+def assemble(folder: Path, checkpoint: Path | None = None) -> None:
     """Writes the Space into `folder`, which may not exist yet.
+
+    Args:
+        checkpoint: the folder of the model that it starts with.
 
     Raises:
         FileExistsError: it does.
@@ -28,7 +32,9 @@ def assemble(folder: Path) -> None:
     for pattern in ("*.png", "*.jpg"):
         for path in sorted((_REPOSITORY / "examples").glob(pattern)):
             shutil.copy(path, folder / "examples" / path.name)
+    if checkpoint is not None:
+        shutil.copytree(checkpoint, folder / "ecgscan", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 if __name__ == "__main__":
-    assemble(Path(sys.argv[1]))
+    assemble(*map(Path, sys.argv[1:3]))

@@ -17,6 +17,7 @@ from .service import MAX_PAGES, Report, Service, own_name
 MAX_FILES = 100
 MAX_UNPACKED = 500_000_000
 _CHUNK = 1 << 20
+_NAME_BYTES, _SUFFIX = 180, 8
 
 
 class BatchError(ValueError):
@@ -41,10 +42,11 @@ def collect(uploads: list[Path], folder: Path) -> list[Upload]:
         raise BatchError("no file was given; choose pages, PDFs or a zip of them")
     files: list[Upload] = []
     for upload in uploads:
-        if zipfile.is_zipfile(upload):
-            files += _unpacked(upload, folder)
-        elif upload.suffix.lower() == ".zip":
-            files.append(Upload(upload, f"{upload.name}: the zip is damaged; pack it again"))
+        if zipfile.is_zipfile(upload) or upload.suffix.lower() == ".zip":
+            try:
+                files += _unpacked(upload, folder)
+            except (zipfile.BadZipFile, ValueError, OSError):
+                files.append(Upload(upload, f"{upload.name}: the zip is damaged; pack it again"))
         else:
             files.append(Upload(Path(shutil.copy(upload, _free(folder, upload.name)))))
         if len(files) > MAX_FILES:
@@ -56,10 +58,12 @@ def _free(folder: Path, name: str) -> Path:
     """A path in `folder` whose results collide with those of no other file there."""
     path = PurePosixPath(name)
     taken = {record_name(other.stem) for other in folder.iterdir()}
-    stem, number = path.stem, 2
+    # Archives may hold names that are longer than files may have.
+    first = path.stem.encode()[:_NAME_BYTES].decode(errors="ignore")
+    stem, number = first, 2
     while record_name(stem) in taken:
-        stem, number = f"{path.stem}_{number}", number + 1
-    return folder / f"{stem}{path.suffix}"
+        stem, number = f"{first}_{number}", number + 1
+    return folder / f"{stem}{path.suffix[:_SUFFIX]}"
 
 
 def _unpacked(upload: Path, folder: Path) -> list[Upload]:
@@ -94,7 +98,7 @@ def _name(member: zipfile.ZipInfo) -> str:
 def _is_meant(member: zipfile.ZipInfo) -> bool:
     """Whether a member is neither a folder nor what systems hide in archives."""
     parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-    return not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
+    return bool(parts) and not member.is_dir() and "__MACOSX" not in parts and not parts[-1].startswith(".")
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:

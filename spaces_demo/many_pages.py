@@ -13,7 +13,7 @@ from .one_page import COLUMNS, FILE_TYPES
 from .service import Service
 
 _HEADERS = ["file", "page", "status", "quality", "layout", "leads", "bpm", "QRS ms", "QTc ms", "reason"]
-_WIDTHS: list[str | int] = ["160px", "60px", "80px", "75px", "75px", "65px", "65px", "75px", "75px", "360px"]
+_WIDTHS: list[str | int] = ["160px", "60px", "80px", "75px", "75px", "65px", "65px", "75px", "75px", "470px"]
 
 
 class ManyPages:

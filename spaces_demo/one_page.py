@@ -79,6 +79,10 @@ class OnePage:
                 gr.DownloadButton(label, size="sm", min_width=120, elem_id=f"get-{name}")
                 for name, label in DOWNLOADS.items()
             ]
+        with gr.Column() as self.meaning:
+            self._lay_out_meaning()
+
+    def _lay_out_meaning(self) -> None:
         with gr.Row():
             with gr.Column(min_width=300):
                 gr.HTML("<h2>Findings</h2>", padding=False)
@@ -96,7 +100,7 @@ class OnePage:
     def _connect(self) -> None:
         self.outputs = [
             *(self.document, self.summary, self.results, self.leads, self.picture, *self.downloads),
-            *(self.findings, self.compared, self.similar, self.shown, self.given),
+            *(self.meaning, self.findings, self.compared, self.similar, self.shown, self.given),
         ]
         # two at a time: while one page is read, another is opened, drawn and sent
         reading: dict[str, Any] = {
@@ -122,7 +126,7 @@ class OnePage:
         )
 
     def read(
-        self, path: str | None, columns: str = "sequential", number: float = 1, progress: Any = gr.Progress()
+        self, path: str | None, columns: str = "sequential", number: float | None = 1, progress: Any = gr.Progress()
     ) -> Iterator[dict]:
         """Reads one page of an image or a PDF: its JSON, pictures of it, and the files to take away."""
         yield {self.summary: panels.WORKING, self.results: gr.Column(visible=False)}
@@ -130,7 +134,7 @@ class OnePage:
             try:
                 if path is None:
                     raise PageError("no page was given; drop, paste or photograph one, or choose an example")
-                page = open_upload(Path(path), int(number))
+                page = open_upload(Path(path), 1 if number is None else int(number))
                 result = self.service.read(page, columns, lambda share, stage: progress(share, desc=stage))
             except PageError as error:
                 failure = {"status": "error", "reason": str(error)}
@@ -147,9 +151,8 @@ class OnePage:
             self.results: gr.Column(visible=True),
             self.leads: panels.NO_SIGNAL,
             self.picture: str(files["png"]),
-            self.findings: panels.NO_SIGNAL,
+            self.meaning: gr.Column(visible=result.has_signal),
             self.compared: "",
-            self.similar: panels.NO_SIGNAL,
             self.shown: result,
         }
         for name, button in zip(DOWNLOADS, self.downloads, strict=True):

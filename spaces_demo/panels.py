@@ -50,7 +50,8 @@ def summary(result: PageResult) -> str:
     status = document["status"]
     reason = f"<span>{escape(document['reason'])}</span>" if document["reason"] else ""
     banner = (
-        f'<div class="banner {status}" role="status"><strong>{_STATUS[status]}</strong>{reason}'
+        f'<div class="banner {status}" role="status"><strong>{_STATUS[status]}</strong>'
+        f"<span>{escape(document['file'])}</span>{reason}"
         f"{_quality(document['quality'])}</div>"
     )
     if not document["leads"]:
@@ -182,4 +183,5 @@ def counted(rows: list[list[Any]]) -> str:
     statuses = [row[2] for row in rows]
     parts = [f"{statuses.count(name)} {said.lower()}" for name, said in _STATUS.items() if name in statuses]
     pages = "1 page" if len(rows) == 1 else f"{len(rows)} pages"
-    return f'<div class="banner read" role="status"><strong>{pages}</strong><span>{", ".join(parts)}</span></div>'
+    look = "read" if set(statuses) == {"read"} else "partial"
+    return f'<div class="banner {look}" role="status"><strong>{pages}</strong><span>{", ".join(parts)}</span></div>'

@@ -9,7 +9,11 @@
     const middle = [(view.scrollLeft + view.clientWidth / 2) / now,
                     (view.scrollTop + view.clientHeight / 2) / svg.getBoundingClientRect().height];
     const wide = { in: now * 1.3, out: now / 1.3, true: svg.dataset.mm * MM, fit: view.clientWidth }[action];
-    svg.style.width = Math.min(Math.max(wide, view.clientWidth), 12 * svg.dataset.mm * MM) + "px";
+    const width = Math.min(Math.max(wide, view.clientWidth), 12 * svg.dataset.mm * MM);
+    // Fitted to the width all leads are seen; what is larger is moved about in a window.
+    const beyond = width > view.clientWidth;
+    view.style.maxHeight = beyond ? "82vh" : "";
+    svg.style.width = beyond ? width + "px" : "";
     const then = svg.getBoundingClientRect();
     view.scrollLeft = middle[0] * then.width - view.clientWidth / 2;
     view.scrollTop = middle[1] * then.height - view.clientHeight / 2;

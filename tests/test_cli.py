@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -305,6 +306,15 @@ def test_pages_of_one_file_and_equal_stems_get_names_of_their_own(ecgscan, tiny,
 def test_equal_stems_in_one_folder_keep_their_suffix(tmp_path):
     names = [task.name for task in output_names([tmp_path / "x.png", tmp_path / "x.jpg", tmp_path / "y.jpg"])]
     assert names == ["x_png", "x_jpg", "y"]
+
+
+def test_names_that_are_equal_in_ascii_are_told_apart_whatever_else_is_read():
+    files = [Path("心電図.png"), Path("診断書.png"), Path("ä/x.png"), Path("ö/x.png"), Path(f"{'n' * 250}.png")]
+    names = {task.file: task.name for task in output_names(files)}
+    assert len(set(names.values())) == len(files)
+    assert re.fullmatch("____png_[0-9a-f]{8}", names[files[0]])
+    assert all(len(Path(name).name) <= 210 for name in names.values())
+    assert output_names(files[:2])[1].name == names[files[1]]
 
 
 def test_files_that_no_run_wrote_are_never_replaced(ecgscan, tiny, tmp_path, folder):

@@ -14,6 +14,7 @@ import pytest
 from bad_files import BAD_FILES
 from PIL import Image
 
+from hub_scripts.push_checks import check_space, files_of
 from processing.leads import LEADS
 from processing.pages import PageError
 from processing.renderer import render
@@ -131,10 +132,11 @@ def test_a_page_of_200_is_opened_and_a_page_that_is_not_there_is_said(tmp_path):
 
 def test_a_zip_gives_its_files_under_names_of_their_own(tmp_path, folder):
     with zipfile.ZipFile(tmp_path / "pages.zip", "w") as archive:
-        for name in ("a/page.png", "b/page.png", "../../page.jpg", "__MACOSX/._page.png", ".hidden", "empty/"):
+        for name in ("a/page.png", "b/page.png", "../../page.jpg", "__MACOSX/._page.png", ".hidden", "empty/", ".."):
             archive.writestr(name, "x")
+        archive.writestr(f"{'é' * 300}.png", "x")
     found = batch.collect([tmp_path / "pages.zip"], folder)
-    assert [upload.path.name for upload in found] == ["page.png", "page_2.png", "page_3.jpg"]
+    assert [upload.path.name for upload in found] == ["page.png", "page_2.png", "page_3.jpg", f"{'é' * 90}.png"]
     assert {upload.path.parent for upload in found} == {folder}
     assert not any(upload.problem for upload in found)
 
@@ -151,10 +153,17 @@ def _zip_of_many(path: Path) -> None:
             archive.writestr(f"{number}.png", "x")
 
 
+def _zip_with_a_damaged_list(path: Path) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("page.png", "x")
+    path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"PK\x00\x00"))
+
+
 BAD_ZIPS = {
     "bomb": (_zip_of_zeros, "unpacks to more than"),
     "many": (_zip_of_many, "more than the 100"),
     "empty": (lambda path: zipfile.ZipFile(path, "w").close(), "holds no file"),
+    "damaged list": (_zip_with_a_damaged_list, "damaged"),
     "damaged": (lambda path: path.write_bytes(b"PK\x03\x04 cut"), "damaged"),
 }
 
@@ -254,7 +263,10 @@ def test_the_space_asks_for_what_the_project_asks_for(repository):
     assert "app_file: app.py\n" in front
 
 
-def test_the_space_holds_what_it_runs(tmp_path):
+def test_the_space_holds_what_it_runs(tiny, tmp_path):
     assemble(tmp_path / "space")
     top = {path.name for path in (tmp_path / "space").iterdir()}
     assert {"app.py", "README.md", "requirements.txt", "ecgscan_autoload.py", "examples", *PACKAGES} == top
+    assemble(tmp_path / "whole", tiny)
+    assert (tmp_path / "whole" / "ecgscan" / "config.json").read_bytes() == (tiny / "config.json").read_bytes()
+    check_space(tmp_path / "whole", files_of(tmp_path / "whole"))

@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 from bad_files import BAD_FILES
+from PIL import Image
 
 from processing.leads import LEADS
 from processing.records import read_wfdb
@@ -132,6 +133,17 @@ def test_labels_in_words_are_compared(read):
     assert 98 <= sum(shares) <= 102
 
 
+def test_all_twelve_leads_are_seen_without_moving_the_paper_until_it_is_zoomed(read):
+    window = read.locator("#leads .window")
+    hidden = "view => view.scrollHeight - view.clientHeight"
+    assert window.evaluate(hidden) == 0
+    read.click("[data-zoom=in]")
+    assert window.evaluate(hidden) > 0
+    read.click("[data-zoom=out]")
+    assert window.evaluate(hidden) == 0
+    assert "clean.png" in read.locator("#summary .banner").inner_text()
+
+
 def test_the_paper_is_zoomed_and_moved_by_keyboard(read):
     svg, window = read.locator("#leads svg.paper"), read.locator("#leads .window")
     window.focus()
@@ -177,6 +189,24 @@ def test_a_wrong_file_is_a_sentence_and_the_next_page_can_be_given(tab, tmp_path
     tab.wait_for_selector("#page-file input[type=file]", state="attached")
 
 
+def test_a_page_without_an_ecg_leaves_no_empty_headings(tab, tmp_path):
+    Image.new("RGB", (800, 600), "white").save(tmp_path / "blank.png")
+    tab.set_input_files("#page-file input[type=file]", tmp_path / "blank.png")
+    tab.wait_for_selector("#summary .banner.no_ecg", timeout=_PATIENCE_MS)
+    assert tab.is_visible("#leads") and tab.is_enabled("#get-json")
+    assert not tab.is_visible("#findings") and not tab.is_visible("#similar") and not tab.is_enabled("#get-wfdb")
+
+
+def test_a_tab_that_is_closed_while_its_page_is_read_stops_nobody_else(browser, tab, url, repository):
+    closed = browser.new_page()
+    closed.goto(url)
+    closed.set_input_files("#page-file input[type=file]", repository / "examples" / "photo.jpg")
+    closed.wait_for_selector("#summary .working", state="attached")
+    closed.close()
+    tab.click("#examples button >> nth=0")
+    tab.wait_for_selector("#summary .banner.read", timeout=_PATIENCE_MS)
+
+
 def test_a_picture_is_pasted(tab):
     tab.evaluate(
         """() => {
@@ -216,6 +246,8 @@ def test_programs_reach_it_by_name(url, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     document, *_ = client.predict(handle_file(str(tmp_path / "text.png")), api_name="/read")
     assert document["status"] == "error"
+    assert document["reason"].startswith("text.png: ")
+    document, *_ = client.predict(handle_file(str(tmp_path / "text.png")), "sequential", None, api_name="/read")
     assert document["reason"].startswith("text.png: ")
     assert "read a page first" in client.predict("a, b", api_name="/labels")
 

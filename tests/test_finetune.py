@@ -5,6 +5,8 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -13,6 +15,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForImageClassification,
 from hub_scripts.patients import validation_patients
 from hub_scripts.statistics import auroc, macro
 from modeling_ecgscan import ECGScanForImageClassification
+from processing.prepared import row_of
 from processing.records import read_parquet
 from processing.renderer import render
 from processing.simulator import simulate
@@ -214,6 +217,16 @@ def test_recordings_with_several_labels_make_a_checkpoint_that_names_them(tuned,
     assert all(torch.equal(reader[name], base[name]) for name in base)
 
 
+def test_a_prepared_folder_is_learned_from_in_its_own_splits(ecgscan, recordings, tiny, tmp_path):
+    assert ecgscan("prepare", "parquet", recordings, "--out", tmp_path / "prepared")[0] == 0
+    options = ("--epochs", 1, "--labels", "NORM,MI,CD", "--model", tiny)
+    code, _, err = ecgscan("finetune", tmp_path / "prepared", "--out", tmp_path / "out", *options)
+    assert code == 0, err
+    written = json.loads((tmp_path / "prepared" / "report.json").read_text())["written"]
+    learned = json.loads((tmp_path / "out" / "finetune.json").read_text())["examples"]
+    assert {split: learned[split]["examples"] for split in ("train", "validation")} == written
+
+
 def test_labels_that_the_head_of_a_tuned_checkpoint_lacks_are_named(ecgscan, tuned, recordings, tmp_path):
     code, _, err = ecgscan("finetune", recordings, "--out", tmp_path, "--labels", "HYP,CD", "--model", tuned)
     assert code == 2
@@ -257,6 +270,12 @@ def _damaged_parquet(folder):
     return "can't be read"
 
 
+def _parquet_without_leads(folder):
+    rows = [row_of(recording, "train") for recording in simulated(2)]
+    pq.write_table(pa.Table.from_pylist(rows).drop_columns(["leads", "image"]), folder / "train.parquet")
+    return "lacks the columns ['leads']"
+
+
 def _unreadable_images(folder):
     for name in ("paced", "not paced"):
         (folder / name).mkdir()
@@ -266,7 +285,16 @@ def _unreadable_images(folder):
 
 @pytest.mark.parametrize(
     "spoil",
-    [_one_class, _no_label_column, _two_tables, _nothing, _no_label_at_all, _damaged_parquet, _unreadable_images],
+    [
+        _one_class,
+        _no_label_column,
+        _two_tables,
+        _nothing,
+        _no_label_at_all,
+        _damaged_parquet,
+        _parquet_without_leads,
+        _unreadable_images,
+    ],
 )
 def test_data_that_can_not_be_learned_from_are_refused_in_one_sentence(ecgscan, tiny, tmp_path, spoil):
     folder = tmp_path / "data"

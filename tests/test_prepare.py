@@ -127,10 +127,18 @@ def test_a_folder_of_parquet_files_goes_on_past_broken_ones(simulated, tmp_path)
     for row in rows:
         row |= {"record_id": row["record_id"] + "x", "signal": row["signal"][:-2]}
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in" / "d.parquet")
+    rows = pq.read_table(whole).to_pylist()
+    rows[0]["record_id"] = None
+    rows[1] |= {"record_id": "no rate", "sampling_rate": None}
+    rows[2] |= {"record_id": "no lead", "leads": ["V9"] * 12}
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "in" / "e.parquet")
     assert prepare_command("parquet", tmp_path / "in", tmp_path / "out", limit=None, num_processes=1) == 2
     report = report_of(tmp_path / "out")
     assert sum(report["written"].values()) == 3
-    assert report["dropped"] == {"damaged file": 4, "missing column": 1}
+    assert report["dropped"] == {"damaged file": 4, "damaged table": 2, "missing column": 1, "lead names": 1}
+    dropped = (tmp_path / "out" / "dropped.csv").read_text()
+    assert "row 0 of row group 0 has no record_id; give every recording its own" in dropped
+    assert "no rate: its row says nothing under ['sampling_rate']; make its Parquet file again" in dropped
     assert "lacks the columns ['leads']" in report["examples"]["missing column"]
 
 

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from archive_trees import recordings, write_ptbxl
 from hub_stand_in import OWNER, StandInHub
 
 REPO = f"{OWNER}/ecgscan"
@@ -281,9 +283,26 @@ def test_data_sets_that_nobody_could_use_are_refused(ecgscan, pages, tmp_path):
     assert "no *.parquet" in refused(ecgscan, "dataset", tmp_path / "empty", REPO, "--dry-run")
 
 
+def test_a_prepared_folder_goes_only_whole_and_in_this_schema(ecgscan, tmp_path):
+    write_ptbxl(tmp_path / "archive", recordings(2))
+    assert ecgscan("prepare", "ptbxl", tmp_path / "archive", "--out", tmp_path / "out")[0] == 0
+    assert ecgscan("push", "dataset", tmp_path / "out", REPO, "--dry-run")[0] == 0
+    (shard,) = (tmp_path / "out" / "data").glob("train-*.parquet")
+    table = pq.read_table(shard)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"ecgscan_schema": b"9"}), shard)
+    assert "schema version 9, expected 1 to 2" in refused(ecgscan, "dataset", tmp_path / "out", REPO, "--dry-run")
+    pq.write_table(table.slice(0, 1), shard)
+    assert "1 rows in train, expected 2" in refused(ecgscan, "dataset", tmp_path / "out", REPO, "--dry-run")
+    (tmp_path / "out" / "report.json").unlink()
+    assert "its preparation was stopped" in refused(ecgscan, "dataset", tmp_path / "out", REPO, "--dry-run")
+
+
 def test_spaces_that_would_not_start_are_refused(ecgscan, space):
     (space / "app.py").write_text("print('ready'\n")
     assert "no Python (line 1" in refused(ecgscan, "space", space, REPO, "--dry-run")
+    (space / "app.py").write_text("from spaces_demo.interface import serve\n")
+    message = refused(ecgscan, "space", space, REPO, "--dry-run")
+    assert "app.py imports spaces_demo, which the folder lacks" in message
     (space / "app.py").unlink()
     assert "no app.py" in refused(ecgscan, "space", space, REPO, "--dry-run")
     (space / "README.md").write_text("---\ntitle: ECG-Scan\n---\n")

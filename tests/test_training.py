@@ -16,6 +16,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from contrast_on_two_processes import contrast, contrastive_case
 
+from hub_scripts.arguments import UsageError
 from hub_scripts.training_loop import StageArguments, Task, optimizer_for, rate_at, run
 from hub_scripts.training_signal_text import recall_at, stage
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
@@ -23,6 +24,7 @@ from modeling_ecgscan.modeling_ecgscan import ECGScanModel
 from processing.feature_extraction_ecgscan import ECGScanFeatureExtractor
 from processing.tokenization_ecgscan import train_tokenizer
 from processing.triplets import prepare, simulated
+from processing.wfdb_records import RecordError
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +106,35 @@ def test_a_state_of_other_settings_is_refused(shards, tmp_path):
     stage(new_model(), arguments(tmp_path, shards, steps=1), Accelerator(cpu=True))
     with pytest.raises(ValueError, match="resume alike"):
         stage(new_model(), arguments(tmp_path, shards, steps=2, resume=True), Accelerator(cpu=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--steps", "many"], "--steps needs one positive number per stage (1), got 'many'"),
+        (["--batch-size", "0"], "--batch-size needs one positive number per stage (1), got '0'"),
+        (["--data", "nowhere.parquet"], "nowhere.parquet: no Parquet file there; expected a file or a folder of files"),
+        (["--parts", "trace,colour"], "--parts: unknown parts ['colour'] of stage 'read'; expected some of"),
+        (["--checkpoint", "nowhere/at/all"], "--checkpoint: nothing can be loaded from nowhere/at/all"),
+        (["--statements", "nowhere.csv"], "nowhere.csv: there is no such file"),
+    ],
+)
+def test_what_training_can_not_use_is_one_sentence(repository, tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.syspath_prepend(str(repository))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    import train
+
+    with pytest.raises((SystemExit, UsageError, RecordError)) as refused:
+        train.main(["--stages", "read", "--simulated", "8", "--output", str(tmp_path / "run"), *arguments])
+    assert sentence in f"{refused.value} {capsys.readouterr().err}"
+
+
+def test_the_last_line_of_a_refused_training_is_that_sentence(repository, tmp_path):
+    command = [sys.executable, "train.py", "--data", "nowhere.parquet", "--output", str(tmp_path / "run")]
+    run = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=200)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("nowhere.parquet: no Parquet file there")
+    assert "Traceback" not in run.stderr
 
 
 def test_training_moves_the_towers_it_should_and_no_other(shards, tmp_path):

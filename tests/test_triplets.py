@@ -1,15 +1,20 @@
 """Prepared shards and the stream of batches over them."""
 
+import json
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from torch.utils.data import DataLoader
 
+from hub_scripts.arguments import UsageError
+from hub_scripts.training_data import prepared_shards
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS, law_residuals
+from processing.prepared import row_of, schema
 from processing.records import Recording, read_parquet
 from processing.signal_views import isoelectric, printed_mask, random_mask, read_view, training_view, without_wander
 from processing.triplets import (
@@ -23,6 +28,7 @@ from processing.triplets import (
     scp_phrases,
     simulated,
 )
+from processing.wfdb_records import RecordError
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +78,52 @@ def test_unusable_recordings_are_counted_and_unknown_leads_left_out(tmp_path):
     assert prepare(recordings, tmp_path, shards=1) == {"written": 2, "no complete lead": 1, "too short": 1}
     rows = list(read_parquet(next(tmp_path.glob("*.parquet"))))
     assert np.isnan(rows[1].signal).all(1).nonzero()[0].tolist() == [7]
+
+
+def test_bad_rows_of_raw_parquet_files_are_counted_and_the_others_trained_on(tmp_path, capsys):
+    rows = [row_of(recording, "train") for recording in simulated(7)]
+    for number, row in enumerate(rows):
+        row["record_id"] = f"r{number}"
+    rows[1]["sampling_rate"] = None
+    rows[2]["signal"] = rows[2]["signal"][:100]
+    rows[3] |= {"signal": b"", "n_samples": 0}
+    rows[4]["leads"] = ["V9"] * 12
+    rows[5]["sampling_rate"] = -500
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema()), tmp_path / "raw.parquet")
+    paths = prepared_shards(tmp_path / "run", [str(tmp_path / "raw.parquet")], shards=1)
+    assert [recording.record_id for recording in read_parquet(paths[0])] == ["r0", "r6"]
+    assert json.loads((tmp_path / "run" / "prepared.json").read_text())["counts"] == {
+        "written": 2,
+        "damaged table": 1,
+        "damaged file": 1,
+        "no samples": 1,
+        "lead names": 1,
+        "sampling rate": 1,
+    }
+    pq.write_table(pa.Table.from_pylist(rows[1:3], schema=schema()), tmp_path / "bad.parquet")
+    with pytest.raises(UsageError, match="nothing to train on"):
+        prepared_shards(tmp_path / "other", [str(tmp_path / "bad.parquet")])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda whole: whole[: len(whole) // 2], "raw.parquet: no whole Parquet file; copy or make it again"),
+        (lambda whole: b"", "raw.parquet: no whole Parquet file; copy or make it again"),
+        (None, "raw.parquet: lacks the columns ['signal']; expected them beside"),
+    ],
+)
+def test_a_raw_parquet_file_that_can_not_be_used_is_a_sentence_with_its_name(tmp_path, spoil, sentence):
+    file = tmp_path / "raw.parquet"
+    table = pa.Table.from_pylist([row_of(recording, "train") for recording in simulated(2)], schema=schema())
+    pq.write_table(table if spoil else table.drop_columns("signal"), file)
+    if spoil:
+        file.write_bytes(spoil(file.read_bytes()))
+    with pytest.raises(RecordError) as refused:
+        prepared_shards(tmp_path / "run", [str(file)])
+    assert sentence in str(refused.value)
+    with pytest.raises(RecordError, match=r"raw\.parquet"):
+        list(read_parquet(file))
 
 
 def test_an_epoch_holds_every_row_once_and_epochs_differ(shards):

@@ -1,0 +1,63 @@
+"""Parquet files opened, and rows of recordings read from them, or one sentence that says why not."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .wfdb_records import RecordError
+
+# Columns without which a row is no recording.
+SIGNAL_COLUMNS = ("record_id", "signal", "leads", "n_samples", "sampling_rate")
+_ROWS_TOGETHER = 32
+
+
+def open_parquet(path: str | Path) -> Any:
+    """A Parquet file, opened.
+
+    Raises:
+        RecordError: it is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.ParquetFile(path)
+    except FileNotFoundError as error:
+        raise RecordError("missing file", f"{path}: there is no such file; copy or make it again") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise RecordError("damaged file", f"{path}: no whole Parquet file; copy or make it again") from error
+
+
+def require_columns(path: str | Path, found: Iterable[str], expected: Iterable[str]) -> None:
+    """Passes over a table that has the expected columns.
+
+    Raises:
+        RecordError: it lacks some.
+    """
+    found = list(found)
+    missing = [column for column in expected if column not in found]
+    if missing:
+        raise RecordError("missing column", f"{path}: lacks the columns {missing}; expected them beside {found[:12]}")
+
+
+def recording_rows(path: str | Path, *, pages: bool = False) -> Iterator[dict[str, Any]]:
+    """Rows of a file of recordings, one at a time.
+
+    Args:
+        pages: whether rows bring along the pages that their archive has of them.
+
+    Raises:
+        RecordError: the file is missing or damaged, or lacks a column; rows before the damage have been given by then.
+    """
+    file = open_parquet(path)
+    names = file.schema_arrow.names
+    require_columns(path, names, SIGNAL_COLUMNS)
+    batches = file.iter_batches(_ROWS_TOGETHER, columns=[name for name in names if pages or name != "image"])
+    while True:
+        try:
+            batch = next(batches, None)
+        except (OSError, ValueError) as error:
+            raise RecordError("damaged file", f"{path}: it is damaged ({error}); copy or make it again") from error
+        if batch is None:
+            return
+        yield from batch.to_pylist()
