@@ -104,7 +104,7 @@ def evenly_spaced(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[Pag
 
     Their borders are brought to equal distances by a parabola along the rows, where that clearly explains them.
     """
-    borders = _borders(strips)
+    borders = borders_of(strips)
     if len(borders) < _LEAST_BORDERS:
         return geometry, strips
     middle, half = (borders[0] + borders[-1]) / 2, (borders[-1] - borders[0]) / 2
@@ -121,7 +121,7 @@ def evenly_spaced(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[Pag
     return other, carried(strips, geometry, other)
 
 
-def _borders(strips: list[FoundStrip]) -> np.ndarray:
+def borders_of(strips: list[FoundStrip]) -> np.ndarray:
     """Where (mm) the first column begins, the following ones, and the last ends; nothing where columns stand apart."""
     ends: dict[int, list[tuple[float, float]]] = {}
     for strip in strips:

@@ -7,15 +7,15 @@ import numpy as np
 from .edges_ecgscan import OFFSETS_MM, edge_curve, soft_edge
 from .geometry_ecgscan import PageGeometry
 from .rectifying_ecgscan import StripColumns
-from .settling_ecgscan import carried
+from .settling_ecgscan import borders_of, carried
 from .strips_ecgscan import FoundStrip
 
 _SAME_END_MM, _PIECE_MM = 5.0, 60.0  # ends that belong together, and pieces of traces whose middle is where they rest
 _CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
-_REST_MM, _END_MM = 1.0, 1.0  # ours: errors of rests, and of starts and ends
+_REST_MM, _END_MM, _BORDER_MM = 1.0, 1.0, 1.0  # ours: errors of rests, of starts and ends, of borders between columns
 # ours: how much pages usually lean, are sheared, and shrink with distance over a row's length; how much they must
 # shrink to be taken for seen at an angle
-_LEANS, _SHEARED, _SHRINKS, _ROW_MM, _AT_ANGLE = 0.1, 0.06, 0.2, 250.0, 0.015
+_LEANS, _SHEARED, _SHRINKS, _ROW_MM, _AT_ANGLE = 0.1, 0.06, 0.2, 250.0, 0.02
 _LEAST_ROWS = 3
 
 
@@ -44,6 +44,7 @@ def made_upright(
     """Geometry and strips of a page turned upright and, where its rows show an angle, as it is seen from above.
 
     Where rows come closer together, they shrink along their length too: a projection divides both by the distance.
+    Columns, where there are some, come out equally long.
     Strips of a column begin and end together then.
 
     Args:
@@ -58,11 +59,13 @@ def made_upright(
     if len(set(points[0].groups)) < _LEAST_ROWS:
         return geometry, strips, False
     middle = np.mean(points[0].places, axis=0)
+    borders = np.array([[place, middle[1]] for place in borders_of(strips)]).reshape(-1, 2)
 
     def off(terms: np.ndarray) -> np.ndarray:
         lean, shear, *shrinks = terms
         usual = [lean / _LEANS, shear / _SHEARED, *(_ROW_MM / _SHRINKS * np.array(shrinks))]
-        return np.concatenate([*(group.off(terms, middle) for group in points), usual])
+        uneven = _uneven(_flat(borders - middle, terms)[:, 0]) / _BORDER_MM
+        return np.concatenate([*(group.off(terms, middle) for group in points), uneven, usual])
 
     terms = least_squares(off, np.zeros(4), loss="soft_l1").x
     at_angle = bool(np.abs(terms[2:]).max() * _ROW_MM > _AT_ANGLE)
@@ -71,6 +74,14 @@ def made_upright(
         terms = np.append(lean, np.zeros(3))
     other = replace(geometry, paper=_flat(geometry.paper - middle, terms) + middle)
     return other, _together(carried(strips, geometry, other)), at_angle
+
+
+def _uneven(places: np.ndarray) -> np.ndarray:
+    """How far places lie from the equally spaced ones nearest to them."""
+    if len(places) < _LEAST_ROWS:
+        return np.zeros(0)
+    number = np.arange(len(places)) - (len(places) - 1) / 2
+    return places - places.mean() - number * (number @ places) / (number @ number)
 
 
 def _flat(places: np.ndarray, terms: np.ndarray) -> np.ndarray:
