@@ -1,5 +1,7 @@
 """Pages without a grid, made upright and seen from above by their rows; close-ups that hold all strips."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -20,10 +22,12 @@ def seen(places: np.ndarray, lean: float, along: float) -> np.ndarray:
     return np.stack([x * far + lean * y * far, y * far - lean * x * far], -1)
 
 
-def page_of(lean: float, along: float) -> tuple[PageGeometry, list[FoundStrip], list[StripColumns]]:
-    """A map of such a page, and its four rows as they were read on it: their beginnings, ends and resting heights."""
+def page_of(
+    lean: float, along: float, rows_mm: tuple[float, ...] = ROWS_MM
+) -> tuple[PageGeometry, list[FoundStrip], list[StripColumns]]:
+    """A map of such a page, and its rows as they were read on it: their beginnings, ends and resting heights."""
     strips, columns = [], []
-    for row, level in enumerate(ROWS_MM):
+    for row, level in enumerate(rows_mm):
         x = np.linspace(START_MM - 12.0, START_MM + LENGTH_MM + 12.0, 4000)
         found = seen(np.stack([x, np.full_like(x, level)], -1), lean, along)
         printed = (x > START_MM) & (x < START_MM + LENGTH_MM)
@@ -61,6 +65,20 @@ def test_rows_that_come_closer_together_tell_how_much_shorter_the_far_seconds_lo
     assert before > 0.09
     assert after < 0.2 * before
     assert np.ptp([strip.end_mm - strip.start_mm for strip in moved]) == 0.0
+
+
+def test_columns_tell_it_where_rows_are_too_near_to_one_another():
+    geometry, strips, traces = page_of(0.0, 3e-4, (-3.0, 0.0, 3.0))
+    borders = seen(np.stack([np.linspace(START_MM, START_MM + LENGTH_MM, 5), np.zeros(5)], -1), 0.0, 3e-4)[:, 0]
+    parts = [
+        (replace(strip, column=column, start_mm=borders[column], end_mm=borders[column + 1]), trace)
+        for strip, trace in zip(strips, traces, strict=True)
+        for column in range(4)
+    ]
+    _, moved, at_angle = made_upright(geometry, *map(list, zip(*parts, strict=True)))
+    assert at_angle
+    lengths = [strip.end_mm - strip.start_mm for strip in moved[:4]]
+    assert np.ptp(lengths) < 0.5 * np.ptp(np.diff(borders))
 
 
 def test_of_rows_too_few_nothing_is_told():
