@@ -220,7 +220,7 @@ def test_pages_without_any_signal_prepare_but_are_refused_for_training_in_a_sent
     assert load_dataset(str(out), split="train")[0]["image"].size == (96, 64)
     with pytest.raises(RecordError, match="holds pages without a signal only, and training needs signals; name the"):
         prepared_shards(tmp_path / "run", [str(out)])
-    with pytest.raises(UsageError, match="nothing to train on was found .*'no signal': 1"):
+    with pytest.raises(UsageError, match=r"nothing to train on was found .*'no signal': 1"):
         prepared_shards(tmp_path / "run", [str(out / "pages")])
 
 
