@@ -40,7 +40,7 @@ def test_a_page_is_letterboxed_whole_and_the_same_seed_draws_it_again():
 
 def test_a_tower_of_each_kind_is_trained_probed_and_kept(ecgscan, tiny, tmp_path):
     files = {}
-    for seed, (name, count) in enumerate({"train": 40, "validation": 30, "test": 30}.items()):
+    for seed, (name, count) in enumerate({"train": 24, "validation": 16, "test": 16}.items()):
         recordings = (replace(found, patient_id=f"{name} {n}") for n, found in enumerate(simulated(count, seed)))
         prepare(recordings, tmp_path / name, split=name, shards=1)
         files[name] = next((tmp_path / name).glob("*.parquet"))
