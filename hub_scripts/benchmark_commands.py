@@ -250,20 +250,14 @@ def towers(
     model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
 ) -> None:
     """Train vision transformers that see the whole page, and probe them beside the tower that reads it."""
-    from .benchmark_towers import Recipe, compare_towers
-    from .evaluate import Split, cell, read_labelled
+    from .benchmark_towers import NAMES, Recipe, compare_towers
+    from .evaluate import Split, cell, read_splits
     from .loading import load_reader
-    from .patients import refuse_shared_patients
     from .read import prepare_folder
-    from .tower_training import OBJECTIVES
 
     prepare_folder(out)
-    recipe = Recipe(choices(objectives, OBJECTIVES, "--objectives"), side, steps, batch_size, seed)
-    splits = {
-        name: Split([recording for path in paths for recording in read_labelled(path)], {})
-        for name, paths in (("train", train), ("validation", validation), ("test", test))
-    }
-    refuse_shared_patients({name: split.patients for name, split in splits.items()})
+    recipe = Recipe(choices(objectives, tuple(NAMES), "--objectives"), side, steps, batch_size, seed)
+    splits = read_splits(train, validation, test)
     chosen = np.unique(np.linspace(0, len(splits["test"].recordings) - 1, pages).round().astype(int))
     splits["test"] = Split([splits["test"].recordings[row] for row in chosen], {})
     reader = load_reader(model)

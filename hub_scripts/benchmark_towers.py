@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from modeling_ecgscan.vit_ecgscan import ECGScanViTModel
 from processing.findings import TASKS
 from processing.records import Recording
 
-from .evaluate import LAYOUT, Split, can_tell, difference, figure
-from .linear_probe import Labelled, Probe, linear_probe
+from .arguments import UsageError
+from .evaluate import LAYOUT, Split, can_tell, difference, figure, labelled
+from .linear_probe import Probe, linear_probe
 from .loading import Reader
 from .representations import page_features, signal_features
 from .tower_training import (
@@ -43,7 +44,7 @@ class Recipe:
     """What all towers of a comparison share.
 
     Attributes:
-        objectives: some of `OBJECTIVES`, each a tower of its own.
+        objectives: some of `NAMES`, each a tower of its own.
         side: of the square, in pixels, into which a page is letterboxed.
         steps, batch_size, seed: of every training.
     """
@@ -87,10 +88,12 @@ def _trained(
 ) -> dict[str, ECGScanViTModel]:
     """The tower of each objective, by its name in the table; those in `out` are not trained again."""
     towers, data = {}, None
+    settings = {**asdict(recipe), "objectives": None, "revision": reader.revision, "recordings": len(recordings)}
     for name in recipe.objectives:
         towers[NAMES[name]] = tower = untrained_tower(reader.model.config, recipe.side, recipe.seed)
         kept = out / f"{name}.safetensors"
         if kept.is_file():
+            _refuse_another(out / f"{name}.json", settings)
             load_model(tower, kept)
             continue
         if data is None:
@@ -99,9 +102,16 @@ def _trained(
         objective = Objective(name, tower, reader.model.config, data)
         numbers = track(range(recipe.steps), description=NAMES[name])
         losses = train_tower(objective, numbers, recipe.steps, recipe.batch_size, recipe.seed)
-        (out / f"{name}.json").write_text(json.dumps({"losses": losses}) + "\n")
+        (out / f"{name}.json").write_text(json.dumps({"settings": settings, "losses": losses}) + "\n")
         save_model(tower, str(kept))
     return towers
+
+
+def _refuse_another(note: Path, settings: dict[str, Any]) -> None:
+    """Refuses a tower that was trained in another way than is asked for now."""
+    found = json.loads(note.read_text())["settings"]
+    if found != settings:
+        raise UsageError(f"{note}: its tower was trained with {found}, asked for {settings}; give another --out")
 
 
 def _training_pages(recordings: list[Recording], side: int, seed: int, track: Track) -> np.ndarray:
@@ -146,9 +156,5 @@ def _probes(splits: dict[str, Split], features: dict[str, dict[str, np.ndarray]]
 
 
 def _fitted(splits: dict[str, Split], found: dict[str, np.ndarray], task: str) -> Probe:
-    def part(name: str) -> Labelled:
-        truth = splits[name].truth(task)
-        told = truth.any(1)
-        return Labelled(found[name][told], truth[told])
-
-    return linear_probe(part("train"), part("validation")).probe
+    train, validation = (labelled(splits[name], found[name], task) for name in ("train", "validation"))
+    return linear_probe(train, validation).probe

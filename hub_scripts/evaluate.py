@@ -59,11 +59,7 @@ def evaluate_command(
     if pages:
         check_installed()
     prepare_folder(out)
-    splits = {
-        name: Split([recording for path in paths for recording in read_labelled(path)], {})
-        for name, paths in (("train", train), ("validation", validation), ("test", test))
-    }
-    refuse_shared_patients({name: split.patients for name, split in splits.items()})
+    splits = read_splits(train, validation, test)
     reader = load_reader(model)
     _featurise(reader, splits)
     shown = np.linspace(0, len(splits["test"].recordings) - 1, min(pages, len(splits["test"].recordings)))
@@ -105,7 +101,17 @@ def evaluate_command(
     return 0
 
 
-def read_labelled(path: Path) -> list[Recording]:
+def read_splits(train: list[Path], validation: list[Path], test: list[Path]) -> dict[str, Split]:
+    """Recordings of the three splits by name, without features yet; no patient stands in two of them."""
+    splits = {
+        name: Split([recording for path in paths for recording in _read(path)], {})
+        for name, paths in (("train", train), ("validation", validation), ("test", test))
+    }
+    refuse_shared_patients({name: split.patients for name, split in splits.items()})
+    return splits
+
+
+def _read(path: Path) -> list[Recording]:
     """Recordings of a labelled Parquet file that are known throughout."""
     if not path.is_file():
         raise UsageError(f"{path}: no Parquet file of recordings")
@@ -146,14 +152,14 @@ def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, page: Feature
     if lacking:
         return found | {"left_out": f"no class has positives and negatives in {' and '.join(lacking)}"}
     for name in test.features:
-        data = _labelled(train, name, task)
+        data = labelled(train, train.features[name].pooled, task)
         fractions = tuple(part for part in FRACTIONS if part == 1 or part * len(data.truth) >= _LEAST_ROWS)
-        table = probe_table(data, _labelled(validation, name, task), fractions=fractions)
+        table = probe_table(data, labelled(validation, validation.features[name].pooled, task), fractions=fractions)
         figures: dict[str, Any] = {}
         for result in table:
             score = result.probe.scores(test.features[name].pooled)
-            found_here = figure(truth[told], score[told], patients[told])
-            figures.setdefault(f"{result.fraction:g}", []).append({"seed": result.seed, **found_here})
+            on_test = figure(truth[told], score[told], patients[told])
+            figures.setdefault(f"{result.fraction:g}", []).append({"seed": result.seed, **on_test})
         found[name] = figures
         if name == "signal, printed" and page is not None:
             rows = np.asarray(told)[seen]
@@ -171,10 +177,11 @@ def can_tell(truth: np.ndarray) -> bool:
     return bool((truth.any(0) & ~truth.all(0)).any()) if len(truth) else False
 
 
-def _labelled(split: Split, name: str, task: str) -> Labelled:
+def labelled(split: Split, pooled: np.ndarray, task: str) -> Labelled:
+    """Features (recordings, width) and classes of the recordings of a split that have any class of a task."""
     truth = split.truth(task)
     told = truth.any(1)
-    return Labelled(split.features[name].pooled[told], truth[told])
+    return Labelled(pooled[told], truth[told])
 
 
 def figure(truth: np.ndarray, score: np.ndarray, patients: np.ndarray) -> dict[str, float | None]:

@@ -23,7 +23,6 @@ from .training_align import CONDITIONS
 from .training_loop import optimizer_for, rate_at
 from .training_signal_text import training_text
 
-OBJECTIVES = ("align", "labels", "simclr")
 _PIXELS_PER_MM = 4.0
 _RATE = 5e-4
 _TEMPERATURE = 0.1  # of SimCLR

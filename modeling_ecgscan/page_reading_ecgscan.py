@@ -282,7 +282,9 @@ class PageReading(ABC):
             view = again
             maps, page = self.locate_maps(picture_of(image, view, CLOSE_UP))
         located = self._located(image, maps, page, view, found)
-        wider = _wider(located, view, image) if isinstance(located, Located) else None
+        if isinstance(located, str):
+            return located
+        wider = _wider(located, view, image)
         if wider is None:
             return located
         maps, page = self.locate_maps(picture_of(image, wider, CLOSE_UP))

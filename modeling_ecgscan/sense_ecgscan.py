@@ -69,8 +69,8 @@ def further_ecg(layout: FoundLayout) -> list[str]:
     ]
 
 
-def explains_as_well(other: Located | str, than: Located | str) -> bool:
+def explains_as_well(other: Located | str, than: Located) -> bool:
     """Whether a wider look found the same layout, and what speaks for it did not fade."""
-    if isinstance(other, str) or isinstance(than, str):
-        return isinstance(than, str)
+    if isinstance(other, str):
+        return False
     return other.layout.name == than.layout.name and other.layout.printed > than.layout.printed - _NAMES_CLEARLY

@@ -16,7 +16,7 @@ _REST_MM, _END_MM, _BORDER_MM = 1.0, 1.0, 1.0  # ours: errors of rests, of start
 # ours: how much pages usually lean, are sheared, and shrink with distance over a row's length; how much they must
 # shrink to be taken for seen at an angle
 _LEANS, _SHEARED, _SHRINKS, _ROW_MM, _AT_ANGLE = 0.1, 0.06, 0.2, 250.0, 0.02
-_LEAST_ROWS = 3
+_LEAST = 3  # rows that tell how a page was seen, and borders that tell whether columns are equally long
 
 
 @dataclass
@@ -29,7 +29,7 @@ class _Points:
     error_mm: float
 
     def off(self, terms: np.ndarray, middle: np.ndarray) -> np.ndarray:
-        """How far each lies from the mean of its group on a made_upright page, in errors."""
+        """How far each lies from the mean of its group on an upright page, in errors."""
         if not self.places:
             return np.zeros(0)
         along = _flat(np.array(self.places) - middle, terms)[:, self.axis]
@@ -44,8 +44,7 @@ def made_upright(
     """Geometry and strips of a page turned upright and, where its rows show an angle, as it is seen from above.
 
     Where rows come closer together, they shrink along their length too: a projection divides both by the distance.
-    Columns, where there are some, come out equally long.
-    Strips of a column begin and end together then.
+    Columns, where there are some, come out equally long. Strips of a column begin and end together then.
 
     Args:
         strips, columns: as they were read on this geometry.
@@ -56,7 +55,7 @@ def made_upright(
     from scipy.optimize import least_squares
 
     points = _points(strips, columns)
-    if len(set(points[0].groups)) < _LEAST_ROWS:
+    if len(set(points[0].groups)) < _LEAST:
         return geometry, strips, False
     middle = np.mean(points[0].places, axis=0)
     borders = np.array([[place, middle[1]] for place in borders_of(strips)]).reshape(-1, 2)
@@ -78,7 +77,7 @@ def made_upright(
 
 def _uneven(places: np.ndarray) -> np.ndarray:
     """How far places lie from the equally spaced ones nearest to them."""
-    if len(places) < _LEAST_ROWS:
+    if len(places) < _LEAST:
         return np.zeros(0)
     number = np.arange(len(places)) - (len(places) - 1) / 2
     return places - places.mean() - number * (number @ places) / (number @ number)

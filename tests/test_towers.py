@@ -55,3 +55,6 @@ def test_a_tower_of_each_kind_is_trained_probed_and_kept(ecgscan, tiny, tmp_path
     assert {name: len(losses) for name, losses in found["losses"].items()} == {"align": 2, "labels": 2, "simclr": 2}
     assert sum(name.startswith("ours minus") for name in found["probe"]["super"]) == 4
     assert {name: (tmp_path / "out" / f"{name}.safetensors").stat().st_mtime_ns for name in kept} == kept
+    code, _, err = ecgscan("benchmark", "towers", *options, "--steps", 3, "--model", tiny)
+    assert code == 2
+    assert "its tower was trained with" in err
