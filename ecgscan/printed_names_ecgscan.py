@@ -16,10 +16,12 @@ _MISSING = 1.5  # price (log odds) of a strip without its name
 def in_words(share: np.ndarray) -> np.ndarray:
     """(values,) probability that each is printed somewhere, of (values, rows, columns) probabilities by cell.
 
-    Neighbouring cells see the same words: all of them together tell which value it is, the surest one whether any is.
+    Neighbouring cells see the same words: those that are half as sure as the surest tell together which value it is,
+    the surest whether any is. The thousands of cells without words would drown them.
     """
-    total = share.sum((1, 2))
-    return total / max(float(total.sum()), 1e-6) * float(share.sum(0).max())
+    anything = share.sum(0)
+    total = share[:, anything >= anything.max() / 2].sum(1)
+    return total / max(float(total.sum()), 1e-6) * float(anything.max())
 
 
 @dataclass

@@ -294,7 +294,13 @@ def test_cells_around_words_decide_together_which_value_is_printed():
     share = np.zeros((2, 4, 6))
     assert in_words(share).tolist() == [0.0, 0.0]
     share[0, 1, 1:4], share[1, 1, 1:4] = (0.1, 0.8, 0.6), (0.3, 0.1, 0.0)
-    assert in_words(share).tolist() == pytest.approx([0.9 * 1.5 / 1.9, 0.9 * 0.4 / 1.9])
+    assert in_words(share).tolist() == pytest.approx([0.9 * 1.4 / 1.5, 0.9 * 0.1 / 1.5])
+
+
+def test_thousands_of_cells_without_words_do_not_drown_those_that_have_some():
+    share = np.full((3, 150, 180), 1e-3)
+    share[:, 130, 75] = 0.0, 0.0, 1.0
+    assert in_words(share).tolist() == pytest.approx([0.0, 0.0, 1.0])
 
 
 def test_a_source_of_the_scale_that_was_overruled_is_told():
