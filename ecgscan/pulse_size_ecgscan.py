@@ -24,6 +24,7 @@ _HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.1, 0.03, 0.004
 # ours: rows whose pulses make those errors, and the error of either side (logarithm) on a page seen at an angle
 _ROWS, _AT_ANGLE = 6.0, 0.03
 _WORDS_KNOW = 2.0  # ours: weight of what is printed in words
+_WHOLE_PIXELS = 0.41  # standard deviation of a distance whose two ends were rounded
 _FARTHEST = 0.7  # logarithm of the farthest scale
 _LEAST_SCORE = -9.0
 _WINDOW = 4  # pixels to either side of a line in which its middle is measured
@@ -43,12 +44,15 @@ class PulseSize:
     feet_mm: dict[int, float] = field(default_factory=dict)
 
 
-def pulse_ratio(pulse: PulseSize, printed: PrintedNames | None = None, *, at_angle: bool = False) -> float:
+def pulse_ratio(
+    pulse: PulseSize, px_per_mm: float, printed: PrintedNames | None = None, *, at_angle: bool = False
+) -> float:
     """Factor by which lengths on the page are to be multiplied, 1 where the standard length may be right.
 
     A pulse of 1 mV is `GAINS` high and, as a rule, 0.2 s wide; height and width must say the same.
 
     Args:
+        px_per_mm: resolution of the picture: pulses drawn on whole pixels are all too narrow or too wide by the same.
         printed: what is printed in words of paper speed and gain.
         at_angle: whether the page was seen at an angle, so that its scale may not be the same everywhere.
     """
@@ -60,7 +64,8 @@ def pulse_ratio(pulse: PulseSize, printed: PrintedNames | None = None, *, at_ang
     fewer = max(1.0, np.sqrt(_ROWS / (len(pulse.feet_mm) or _ROWS)))
     stretched = _AT_ANGLE if at_angle else 0.0
     height_error = np.hypot(fewer * _HEIGHT_ERROR_MM / pulse.height_mm, max(_STRETCHED, stretched))
-    errors = np.array([height_error, np.hypot(fewer * _WIDTH_ERROR_MM / pulse.width_mm, stretched)])
+    width_error = np.hypot(fewer * _WIDTH_ERROR_MM, _WHOLE_PIXELS / px_per_mm) / pulse.width_mm
+    errors = np.array([height_error, np.hypot(width_error, stretched)])
     for gain, speed, (width, likely) in product(GAINS, SPEEDS, _WIDTHS_MM.items()):
         off = np.log([gain / pulse.height_mm, width * speed / SPEEDS[0] / pulse.width_mm])
         mean = float(np.average(off, weights=errors**-2.0))

@@ -219,7 +219,8 @@ class PageReading(ABC):
             return *gridded, True
         pulse = measure_pulses(small, geometry, strips)
         if pulse is not None:
-            geometry, strips = scaled(geometry, strips, pulse_ratio(pulse, names, at_angle=at_angle))
+            ratio = pulse_ratio(pulse, geometry.px_per_mm(), names, at_angle=at_angle)
+            geometry, strips = scaled(geometry, strips, ratio)
         return geometry, strips, False
 
     def _of_standard_length(

@@ -23,9 +23,7 @@ _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
 # rendered pages have unusual gains more often than archives, by our estimate three times: odds of 3 to 1
 _UNUSUAL_GAIN = 0.75  # probability from which a page without a pulse has another gain than the standard one
 _WORDS_CLEAR = 0.5  # probability from which a warning says that other words are printed
-# ours: evidence of a speed or gain in words, times; all 151 that were read with more than 0.3 or 0.5 on 126 rendered
-# validation pages were right
-_WORDS_KNOW = 8.0
+_WORDS_KNOW = 2.5  # ours: evidence of a speed or gain in words, times: a little more than all the rest together
 _INK = 0.25  # of full ink, beyond the grid's darkness
 _MEASURED_HEIGHT, _MEASURED_WIDTH = 0.04, 0.08  # by which (logarithm) a measured pulse may be off what is drawn
 

@@ -12,7 +12,7 @@ from .strips_ecgscan import FoundStrip
 
 _SAME_END_MM, _PIECE_MM = 5.0, 60.0  # ends that belong together, and pieces of traces whose middle is where they rest
 _CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
-_REST_MM, _END_MM, _BORDER_MM = 1.0, 1.0, 1.0  # ours: errors of rests, of starts and ends, of borders between columns
+_REST_MM, _END_MM, _BORDER_MM = 1.0, 0.4, 1.0  # ours: errors of rests, of starts and ends, of borders between columns
 # ours: how much pages usually lean, are sheared, and shrink with distance over a row's length; how much they must
 # shrink to be taken for seen at an angle
 _LEANS, _SHEARED, _SHRINKS, _ROW_MM, _AT_ANGLE = 0.1, 0.06, 0.2, 250.0, 0.02
@@ -72,7 +72,7 @@ def made_upright(
         lean = least_squares(lambda some: off(np.append(some, np.zeros(3))), np.zeros(1), loss="soft_l1").x
         terms = np.append(lean, np.zeros(3))
     other = replace(geometry, paper=_flat(geometry.paper - middle, terms) + middle)
-    return other, _together(carried(strips, geometry, other)), at_angle
+    return other, _together(carried(_with_own_ends(strips, columns), geometry, other)), at_angle
 
 
 def _uneven(places: np.ndarray) -> np.ndarray:
@@ -93,15 +93,14 @@ def _flat(places: np.ndarray, terms: np.ndarray) -> np.ndarray:
 
 def _points(strips: list[FoundStrip], columns: list[StripColumns]) -> list[_Points]:
     """Where the traces of each row rest, where the first strips begin, and where the last end."""
-    last = max(strip.end_mm for strip in strips)
     rests, starts, ends = _Points([], [], 1, _REST_MM), _Points([], [], 0, _END_MM), _Points([], [], 0, _END_MM)
-    for strip, trace in zip(strips, columns, strict=True):
-        if strip.column == 0:
+    for strip, trace, (first, last) in zip(strips, columns, _outer(strips), strict=True):
+        if first:
             place, weight = _own_start(trace, strip.start_mm)
             _add(starts, (place, strip.baseline_mm), 0, weight > _CLEAR_EDGE)
-        if strip.end_mm > last - _SAME_END_MM:
-            place, weight = _own_start(_backwards(trace), -strip.end_mm)
-            _add(ends, (-place, strip.baseline_mm), 0, weight > _CLEAR_EDGE)
+        if last:
+            place, weight = _own_end(trace, strip.end_mm)
+            _add(ends, (place, strip.baseline_mm), 0, weight > _CLEAR_EDGE)
         on = np.nonzero((trace.x_mm > strip.start_mm) & (trace.x_mm < strip.end_mm))[0]
         for part in np.array_split(on, max(1, int((strip.end_mm - strip.start_mm) // _PIECE_MM))):
             if len(part):
@@ -116,13 +115,45 @@ def _add(points: _Points, place: tuple[float, float], group: int, clear: bool) -
         points.groups.append(group)
 
 
+def _outer(strips: list[FoundStrip]) -> list[tuple[bool, bool]]:
+    """Whether each strip begins where the rows begin, and whether it ends where they end."""
+    last = max(strip.end_mm for strip in strips)
+    return [(strip.column == 0, strip.end_mm > last - _SAME_END_MM) for strip in strips]
+
+
+def _with_own_ends(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+    """Strips that begin and end a row with the ends that they show themselves, where those are clear."""
+    own = []
+    for strip, trace, (first, last) in zip(strips, columns, _outer(strips), strict=True):
+        start, begins = _own_start(trace, strip.start_mm)
+        end, ceases = _own_end(trace, strip.end_mm)
+        own.append(
+            replace(
+                strip,
+                start_mm=start if first and begins > _CLEAR_EDGE else strip.start_mm,
+                end_mm=end if last and ceases > _CLEAR_EDGE else strip.end_mm,
+            )
+        )
+    return own
+
+
 def _together(strips: list[FoundStrip]) -> list[FoundStrip]:
-    """Strips of a column with one start and one end."""
+    """Strips of a column with one start and one end, those of a row on one baseline; rows begin and end together."""
+    outer = _outer(strips)
+    first = float(np.median([strip.start_mm for strip, (begins, _) in zip(strips, outer, strict=True) if begins]))
+    last = float(np.median([strip.end_mm for strip, (_, ends) in zip(strips, outer, strict=True) if ends]))
     together = []
-    for strip in strips:
+    for strip, (begins, ends) in zip(strips, outer, strict=True):
         column = [(s.start_mm, s.end_mm) for s in strips if (s.column, s.is_rhythm) == (strip.column, strip.is_rhythm)]
-        start, end = np.median(column, axis=0)
-        together.append(replace(strip, start_mm=float(start), end_mm=float(end)))
+        start, end = (float(place) for place in np.median(column, axis=0))
+        together.append(
+            replace(
+                strip,
+                start_mm=first if begins else start,
+                end_mm=last if ends else end,
+                baseline_mm=float(np.mean([s.baseline_mm for s in strips if s.row == strip.row])),
+            )
+        )
     return together
 
 
@@ -130,6 +161,12 @@ def _own_start(columns: StripColumns, near_mm: float) -> tuple[float, float]:
     """Where one strip begins by its own evidence alone, and how much that counts, as `soft_edge` says."""
     curve = edge_curve([(columns, near_mm)], rising=True)
     return soft_edge(columns, near_mm + float(OFFSETS_MM[int(curve.argmax())]))
+
+
+def _own_end(columns: StripColumns, near_mm: float) -> tuple[float, float]:
+    """The same of its end."""
+    place, weight = _own_start(_backwards(columns), -near_mm)
+    return -place, weight
 
 
 def _backwards(columns: StripColumns) -> StripColumns:

@@ -293,8 +293,14 @@ def test_what_is_printed_in_words_settles_gain_and_speed_that_nothing_else_tells
 def test_cells_around_words_decide_together_which_value_is_printed():
     share = np.zeros((2, 4, 6))
     assert in_words(share).tolist() == [0.0, 0.0]
-    share[0, 1, 1:4], share[1, 1, 1:4] = (0.1, 0.8, 0.6), (0.3, 0.1, 0.0)
-    assert in_words(share).tolist() == pytest.approx([0.9 * 1.4 / 1.5, 0.9 * 0.1 / 1.5])
+    share[0, 1, 1:4], share[1, 1, 1:4] = (0.1, 0.97, 0.6), (0.3, 0.02, 0.0)
+    assert in_words(share).tolist() == pytest.approx([0.99 * 1.57 / 1.59, 0.99 * 0.02 / 1.59])
+
+
+def test_words_that_are_not_surely_read_say_nothing():
+    share = np.zeros((2, 4, 6))
+    share[1, 2, 3] = 0.8
+    assert in_words(share).tolist() == [0.0, 0.0]
 
 
 def test_thousands_of_cells_without_words_do_not_drown_those_that_have_some():

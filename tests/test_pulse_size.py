@@ -45,23 +45,23 @@ def test_a_page_without_a_grid_is_scaled_by_its_pulses_to_two_per_cent(gain, wid
     assert pulse is not None
     assert pulse.height_mm == pytest.approx(gain * wrong, rel=0.03)
     assert pulse.width_mm == pytest.approx(width * wrong, rel=0.03)
-    assert pulse_ratio(pulse) * wrong == pytest.approx(1.0, abs=0.02)
+    assert pulse_ratio(pulse, 20.0) * wrong == pytest.approx(1.0, abs=0.02)
 
 
 @pytest.mark.parametrize(("height", "width"), [(10.0, 5.0), (10.08, 4.97), (20.0, 5.0), (5.0, 5.0), (10.0, 10.0)])
 def test_pulses_that_fit_the_standard_length_leave_it(height, width):
-    assert pulse_ratio(PulseSize(height, width)) == 1.0
+    assert pulse_ratio(PulseSize(height, width), 20.0) == 1.0
 
 
 @pytest.mark.parametrize("ratio", [0.62, 0.93, 1.05, 1.3])
 def test_pulses_of_the_usual_shape_tell_the_scale(ratio):
-    assert pulse_ratio(PulseSize(10.0 / ratio, 5.0 / ratio)) == pytest.approx(ratio, rel=1e-6)
+    assert pulse_ratio(PulseSize(10.0 / ratio, 5.0 / ratio), 20.0) == pytest.approx(ratio, rel=1e-6)
 
 
 def test_words_tell_a_pulse_of_5_mm_per_mv_at_25_mm_per_s_from_one_of_10_at_50():
     pulse = PulseSize(7.7, 6.2, dict.fromkeys(range(4), 0.0))
-    assert pulse_ratio(pulse, words([0.05, 0.9, 0.05], [0.9, 0.05])) == pytest.approx(0.645, abs=0.01)
-    assert pulse_ratio(pulse, words([0.9, 0.05, 0.05], [0.05, 0.9])) == pytest.approx(1.29, abs=0.01)
+    assert pulse_ratio(pulse, 20.0, words([0.05, 0.9, 0.05], [0.9, 0.05])) == pytest.approx(0.645, abs=0.01)
+    assert pulse_ratio(pulse, 20.0, words([0.9, 0.05, 0.05], [0.05, 0.9])) == pytest.approx(1.29, abs=0.01)
 
 
 def words(gains: list[float], speeds: list[float]) -> PrintedNames:
@@ -71,13 +71,13 @@ def words(gains: list[float], speeds: list[float]) -> PrintedNames:
 
 def test_a_page_seen_at_an_angle_and_one_with_few_pulses_keep_the_standard_length_longer():
     rows = dict.fromkeys(range(6), 0.0)
-    assert pulse_ratio(PulseSize(10.25, 5.13, rows)) == pytest.approx(1 / 1.0255, abs=1e-3)
-    assert pulse_ratio(PulseSize(10.25, 5.13, rows), at_angle=True) == 1.0
-    assert pulse_ratio(PulseSize(10.25, 5.13, {0: 0.0})) == 1.0
+    assert pulse_ratio(PulseSize(10.25, 5.13, rows), 20.0) == pytest.approx(1 / 1.0255, abs=1e-3)
+    assert pulse_ratio(PulseSize(10.25, 5.13, rows), 20.0, at_angle=True) == 1.0
+    assert pulse_ratio(PulseSize(10.25, 5.13, {0: 0.0}), 20.0) == 1.0
 
 
 def test_pulses_whose_height_and_width_disagree_tell_nothing():
-    assert pulse_ratio(PulseSize(10.0, 6.7)) == 1.0
+    assert pulse_ratio(PulseSize(10.0, 6.7), 20.0) == 1.0
 
 
 def test_a_pulse_stands_at_the_height_of_its_row():
@@ -147,3 +147,10 @@ def test_a_measured_pulse_says_the_gain_that_its_height_is_near_to(height, width
 @pytest.mark.parametrize("size", [None, PulseSize(8.36, 4.05), PulseSize(13.0, 5.0)])
 def test_a_height_that_no_machine_draws_says_nothing_of_the_gain(size):
     assert measured_pulse(size) is None
+
+
+def test_pulses_on_whole_pixels_of_a_coarse_page_leave_rows_as_they_are():
+    rows = dict.fromkeys(range(6), 0.0)
+    rounded = PulseSize(9.99, 4.89, rows)
+    assert pulse_ratio(rounded, 5.9) == 1.0
+    assert pulse_ratio(rounded, 40.0) > 1.0

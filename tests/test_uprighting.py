@@ -55,6 +55,29 @@ def test_a_page_that_leans_is_turned_upright_and_its_rows_begin_together(lean):
     assert len({strip.start_mm for strip in moved}) == 1
 
 
+def test_rows_begin_and_end_where_they_show_it_themselves_however_far_off_each_was_taken_to():
+    geometry, strips, columns = page_of(0.0, 0.0)
+    off = (-2.0, -1.0, 1.0, 2.0)
+    taken = [replace(s, start_mm=s.start_mm + d, end_mm=s.end_mm - d) for s, d in zip(strips, off, strict=True)]
+    _, moved, _ = made_upright(geometry, taken, columns)
+    assert [(s.start_mm, s.end_mm) for s in moved] == [pytest.approx((START_MM, START_MM + LENGTH_MM), abs=0.1)] * 4
+
+
+def test_strips_of_one_row_stand_on_one_baseline_once_a_leaning_page_is_upright():
+    geometry, strips, traces = page_of(0.02, 0.0)
+    parts = []
+    for strip, trace in zip(strips, traces, strict=True):
+        middle = (strip.start_mm + strip.end_mm) / 2
+        # on the leaning map the second half of a row stands lower than the first
+        halves = ((strip.start_mm, middle, 1.2), (middle, strip.end_mm, -1.2))
+        parts += [
+            (replace(strip, column=k, start_mm=a, end_mm=b, baseline_mm=strip.baseline_mm + up), trace)
+            for k, (a, b, up) in enumerate(halves)
+        ]
+    _, moved, _ = made_upright(geometry, *map(list, zip(*parts, strict=True)))
+    assert [first.baseline_mm for first in moved[::2]] == [second.baseline_mm for second in moved[1::2]]
+
+
 @pytest.mark.parametrize("along", [-2e-4, 2e-4])
 def test_rows_that_come_closer_together_tell_how_much_shorter_the_far_seconds_look(along):
     geometry, strips, columns = page_of(0.0, along)
