@@ -31,20 +31,20 @@ class ECGScanImageReader(nn.Module, PageReading):
 
     @torch.no_grad()
     def read(
-        self, pixel_values: torch.Tensor, page_size: torch.Tensor | None = None, columns: str = "sequential"
+        self, pixel_values: torch.Tensor, page_size: torch.Tensor | None = None, columns: str | None = None
     ) -> list[ECGReading]:
         """Read pages.
 
         Args:
             pixel_values: (batch, 3, H, W) uint8 RGB, padded at the right and the bottom.
             page_size: (batch, 2) height and width of each page, or None where nothing is padded.
-            columns: "sequential" or "simultaneous".
+            columns: "sequential" or "simultaneous"; None where rhythm strips are to tell, sequential if none does.
 
         Raises:
             ValueError: for another `columns`, or pixel values that are not (batch, 3, H, W).
         """
-        if columns not in ("sequential", "simultaneous"):
-            raise ValueError(f"columns must be 'sequential' or 'simultaneous', got {columns!r}")
+        if columns not in (None, "sequential", "simultaneous"):
+            raise ValueError(f"columns must be 'sequential', 'simultaneous' or None, got {columns!r}")
         if pixel_values.ndim != 4 or pixel_values.shape[1] != 3:
             raise ValueError(f"pixel_values must be (batch, 3, height, width), got {tuple(pixel_values.shape)}")
         readings = []

@@ -144,8 +144,12 @@ class PageReading(ABC):
     def read_tiles(self, tiles: np.ndarray) -> TileReadings:
         """Readings of (batch, 256, 448, 5) float32 tiles."""
 
-    def read_page(self, image: np.ndarray, columns: str = "sequential") -> ECGReading:
-        """Read one (height, width, 3) uint8 RGB page."""
+    def read_page(self, image: np.ndarray, columns: str | None = None) -> ECGReading:
+        """Read one (height, width, 3) uint8 RGB page.
+
+        Args:
+            columns: "sequential" or "simultaneous"; None where rhythm strips are to tell, sequential if none does.
+        """
         if min(image.shape[:2]) < 48:
             return nothing_read(f"the page is {image.shape[1]} x {image.shape[0]} pixels, too small to read", 0.0)
         located = self.locate(image)

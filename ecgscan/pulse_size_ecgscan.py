@@ -20,6 +20,7 @@ _FULL = 0.9  # share of the top that is ink, and of the inside that is none
 # and (logarithm) a page be stretched one way; the price of giving the rows' standard length up for the pulse's word
 _WIDTHS_MM = {5.0: 0.0, 4.0: -1.5, 2.5: -1.5, 3.2: -2.0, 2.0: -2.0}
 _UNUSUAL_GAIN, _FAST, _NOT_STANDARD = -2.5, -1.5, -2.5
+_ANY_WIDTH = -4.0  # log odds of a width that says nothing of the scale
 _HEIGHT_ERROR_MM, _WIDTH_ERROR_MM, _STRETCHED = 0.1, 0.03, 0.004
 # ours: rows whose pulses make those errors, and the error of either side (logarithm) on a page seen at an angle
 _ROWS, _AT_ANGLE = 6.0, 0.03
@@ -66,8 +67,8 @@ def pulse_ratio(
     height_error = np.hypot(fewer * _HEIGHT_ERROR_MM / pulse.height_mm, max(_STRETCHED, stretched))
     width_error = np.hypot(fewer * _WIDTH_ERROR_MM, _WHOLE_PIXELS / px_per_mm) / pulse.width_mm
     errors = np.array([height_error, np.hypot(width_error, stretched)])
-    for gain, speed, (width, likely) in product(GAINS, SPEEDS, _WIDTHS_MM.items()):
-        off = np.log([gain / pulse.height_mm, width * speed / SPEEDS[0] / pulse.width_mm])
+    for gain, speed, (width, likely) in product(GAINS, SPEEDS, (*_WIDTHS_MM.items(), (None, _ANY_WIDTH))):
+        off = np.log([gain / pulse.height_mm, width * speed / SPEEDS[0] / pulse.width_mm if width else 1.0])
         mean = float(np.average(off, weights=errors**-2.0))
         likely += _UNUSUAL_GAIN * (gain != GAINS[0]) + _FAST * (speed != SPEEDS[0]) + said[gain] + said[speed]
         for scale, price in ((0.0, 0.0), (mean, _NOT_STANDARD)):

@@ -259,16 +259,19 @@ def report(
     *,
     speed: tuple[float, float],
     gain: tuple[float, float],
-    columns: str,
+    columns: str | None,
     calibration: dict[str, Any],
 ) -> ECGReading:
     """Put a reading together.
 
     Args:
         speed, gain: mm/s and mm/mV, each with its probability.
-        columns: "sequential" or "simultaneous".
+        columns: "sequential" or "simultaneous"; None where rhythm strips are to tell, sequential if none does.
     """
     strips = settled_ends(settled_starts(strips, traces, speed[0]), speed[0])
+    at_once = recorded_at_once(strips, traces)
+    if columns is None:
+        columns = "simultaneous" if at_once else "sequential"
     times = strip_times(strips, speed[0], columns)
     end = max(stop for _, stop in times)
     samples = 10 * SAMPLING_RATE if abs(end - 10.0) < 0.25 else int(np.ceil(end * SAMPLING_RATE))
@@ -277,7 +280,6 @@ def report(
         range(len(strips)),
         key=lambda k: (not strips[k].is_rhythm or strips[k].name_probability > 0.5, times[k][1] - times[k][0]),
     )
-    at_once = recorded_at_once(strips, traces)
     scale = speed[0], gain[0]
     signal, confidence, sures = _placed(located, strips, traces, times, order, scale, samples, {})
     if at_once is None or at_once == (columns == "simultaneous"):

@@ -37,9 +37,12 @@ def read(
         typer.Option(min=0, max=1, help="Give no signal for pages whose quality is below.", show_default="the model's"),
     ] = None,
     columns: Annotated[
-        Literal["sequential", "simultaneous"],
-        typer.Option(help="Columns printed one after another, or all from one moment."),
-    ] = "sequential",
+        Literal["sequential", "simultaneous"] | None,
+        typer.Option(
+            help="Columns printed one after another, or all from one moment.",
+            show_default="what rhythm strips tell, else sequential",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Pages that go through the model together.")] = 1,
     num_processes: Annotated[int, typer.Option(min=1, help="Processes that read side by side.")] = 1,
     model: Model = None,

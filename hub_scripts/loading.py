@@ -43,12 +43,12 @@ class Reader:
         batch = self.processor.image_processor(images=images, return_tensors="pt")
         return {name: batch[name].to(self.model.device) for name in ("pixel_values", "page_size")}
 
-    def read(self, images: list[np.ndarray], columns: str = "sequential") -> list[tuple[Any, tuple[int, int]]]:
+    def read(self, images: list[np.ndarray], columns: str | None = None) -> list[tuple[Any, tuple[int, int]]]:
         """Reads pages.
 
         Args:
             images: (height, width, 3) uint8 RGB, upright.
-            columns: "sequential" or "simultaneous".
+            columns: "sequential" or "simultaneous"; None where rhythm strips are to tell, sequential if none does.
 
         Returns:
             Per page the `ECGReading` and the (height, width) of the pixels that its geometry refers to.

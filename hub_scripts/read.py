@@ -40,7 +40,7 @@ class Options:
     out: Path
     formats: tuple[str, ...] = ("wfdb", "csv", "json", "png")
     min_quality: float | None = None
-    columns: str = "sequential"
+    columns: str | None = None
     batch_size: int = 1
     num_processes: int = 1
     checkpoint: str | None = None
@@ -171,13 +171,13 @@ class PageReader:
         )
 
 
-def read_drawn(page: PageImage, columns: str) -> tuple[Any, tuple[int, int]] | None:
+def read_drawn(page: PageImage, columns: str | None) -> tuple[Any, tuple[int, int]] | None:
     """(reading, size) from a page's lines, or None where its picture has to be read."""
     if page.vectors is None:
         return None
     size = page.image.shape[:2]
     try:
-        return read_vectors(page.vectors, size, columns), size
+        return read_vectors(page.vectors, size, columns or "sequential"), size
     except (Doubt, ArithmeticError, ValueError, IndexError):
         # whatever a strange drawing leads to: its picture can still be read
         return None

@@ -108,14 +108,15 @@ class ECGScanModel(ECGScanPreTrainedModel):
 
     @torch.no_grad()
     def read(
-        self, pixel_values: Tensor, page_size: Tensor | None = None, columns: str = "sequential"
+        self, pixel_values: Tensor, page_size: Tensor | None = None, columns: str | None = None
     ) -> list[ECGReading]:
         """Reads pages into millivolts.
 
         Args:
             pixel_values: (B, 3, H, W) uint8 RGB, as the image processor gives them.
             page_size: (B, 2) height and width of the real content in pixels; the whole picture where None.
-            columns: `"sequential"` or `"simultaneous"`, when the columns of a page were recorded.
+            columns: `"sequential"` or `"simultaneous"`, when the columns of a page were recorded; None where its rhythm
+                strips are to tell, sequential if none does.
 
         Returns:
             One `ECGReading` per page, with `completed`, `embedding` and `findings` filled where an ECG was found.
@@ -166,7 +167,7 @@ class ECGScanModel(ECGScanPreTrainedModel):
         return torch.from_numpy(values).to(self.device), torch.from_numpy(weight).to(self.device)
 
     def image_features(
-        self, pixel_values: Tensor, page_size: Tensor | None = None, columns: str = "sequential"
+        self, pixel_values: Tensor, page_size: Tensor | None = None, columns: str | None = None
     ) -> tuple[Tensor, list[ECGReading] | None]:
         """Features (B, image_size) before the projection, and the readings where the tower reads."""
         if not self.reads:

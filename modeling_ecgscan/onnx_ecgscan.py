@@ -81,7 +81,7 @@ class ONNXPageReader(PageReading):
             for graph in GRAPHS
         }
 
-    def read(self, image: np.ndarray, columns: str = "sequential") -> ECGReading:
+    def read(self, image: np.ndarray, columns: str | None = None) -> ECGReading:
         """Read one (height, width, 3) uint8 RGB page; completed, embedding and findings where an ECG was found."""
         reading = self.read_page(image, columns)
         return reading if reading.status == "no_ecg" else self._inferred(reading)

@@ -112,7 +112,7 @@ def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) ->
             file.write(chunk)
 
 
-def run(service: Service, files: list[Upload], out: Path, columns: str, report: Report) -> Iterator[Row]:
+def run(service: Service, files: list[Upload], out: Path, columns: str | None, report: Report) -> Iterator[Row]:
     """Reads all pages into `out` as `ecgscan read` does, with a `summary.csv`; a row for every page."""
     summary = Summary(out / "summary.csv")
     tasks = {task.file: task for task in output_names([file.path for file in files if not file.problem])}
@@ -131,7 +131,7 @@ def _part(report: Report, number: int, count: int, name: str) -> Report:
     return lambda share, stage: report((number + share) / count, f"{name} ({number + 1} of {count}): {stage.lower()}")
 
 
-def _rows(service: Service, task: Task, out: Path, columns: str, report: Report) -> Iterator[Row]:
+def _rows(service: Service, task: Task, out: Path, columns: str | None, report: Report) -> Iterator[Row]:
     name, opened = task.file.name, 0
     report(0.0, "opening")
     try:

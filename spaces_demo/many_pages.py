@@ -31,7 +31,7 @@ class ManyPages:
                     elem_id="batch-files",
                 )
             with gr.Column(scale=2, min_width=300):
-                self.columns = gr.Radio(COLUMNS, value="sequential", label="The columns of the pages were recorded")
+                self.columns = gr.Radio(COLUMNS, value="", label="The columns of the pages were recorded")
                 self.start = gr.Button("Read all", variant="primary", elem_id="batch-start")
         self.status = gr.HTML(elem_id="batch-status", padding=False)
         self.table = gr.Dataframe(
@@ -47,9 +47,7 @@ class ManyPages:
             api_name="batch",
         )
 
-    def read(
-        self, paths: list[str] | None, columns: str = "sequential", progress: Any = gr.Progress()
-    ) -> Iterator[dict]:
+    def read(self, paths: list[str] | None, columns: str = "", progress: Any = gr.Progress()) -> Iterator[dict]:
         """Reads all pages of files and zips: a table with a row a page, and a zip of the results."""
         yield {
             self.status: panels.WORKING,
@@ -66,7 +64,9 @@ class ManyPages:
                 yield {self.status: panels.message(str(error))}
                 return
             rows = []
-            for row in run(self.service, uploads, out, columns, lambda share, stage: progress(share, desc=stage)):
+            for row in run(
+                self.service, uploads, out, columns or None, lambda share, stage: progress(share, desc=stage)
+            ):
                 rows.append(panels.batch_row(row))
                 yield {self.table: gr.Dataframe(rows, visible=True)}
             results = packed(out, Path(folder, "ecgscan-results.zip"))

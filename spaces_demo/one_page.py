@@ -14,7 +14,11 @@ from .files import DOWNLOADS, write_downloads
 from .service import PageResult, Service, open_upload
 
 FILE_TYPES = ["image", *sorted(PAGE_SUFFIXES)]
-COLUMNS = [("one after another", "sequential"), ("all from the same moment", "simultaneous")]
+COLUMNS = [
+    ("as rhythm strips tell", ""),
+    ("one after another", "sequential"),
+    ("all from the same moment", "simultaneous"),
+]
 _EXAMPLES = {"A clean print": "clean.png", "A folded photo": "photo.jpg"}
 _EXAMPLES_FOLDER = Path(__file__).resolve().parent.parent / "examples"
 _LABELS = "sinus rhythm, atrial fibrillation, paced rhythm"
@@ -58,7 +62,7 @@ class OnePage:
                 sources=["webcam"], type="filepath", show_label=False, webcam_options=options, elem_id="camera"
             )
         with gr.Accordion("Options", open=False):
-            self.columns = gr.Radio(COLUMNS, value="sequential", label="The columns of the page were recorded")
+            self.columns = gr.Radio(COLUMNS, value="", label="The columns of the page were recorded")
             self.number = gr.Number(1, label="Page of a PDF or TIFF", precision=0, minimum=1)
             self.again = gr.Button("Read again", size="sm")
 
@@ -126,7 +130,7 @@ class OnePage:
         )
 
     def read(
-        self, path: str | None, columns: str = "sequential", number: float | None = 1, progress: Any = gr.Progress()
+        self, path: str | None, columns: str = "", number: float | None = 1, progress: Any = gr.Progress()
     ) -> Iterator[dict]:
         """Reads one page of an image or a PDF: its JSON, pictures of it, and the files to take away."""
         yield {self.summary: panels.WORKING, self.results: gr.Column(visible=False)}
@@ -135,7 +139,7 @@ class OnePage:
                 if path is None:
                     raise PageError("no page was given; drop, paste or photograph one, or choose an example")
                 page = open_upload(Path(path), 1 if number is None else int(number))
-                result = self.service.read(page, columns, lambda share, stage: progress(share, desc=stage))
+                result = self.service.read(page, columns or None, lambda share, stage: progress(share, desc=stage))
             except PageError as error:
                 failure = {"status": "error", "reason": str(error)}
                 yield {self.document: failure, self.summary: panels.message(str(error)), self.given: path}

@@ -66,11 +66,11 @@ class Service:
     def _teller(self, name: str) -> Callable[..., None]:
         return lambda *_: self._report(*_STAGES[name])
 
-    def read(self, page: PageImage, columns: str = "sequential", report: Report | None = None) -> PageResult:
+    def read(self, page: PageImage, columns: str | None = None, report: Report | None = None) -> PageResult:
         """Reads an opened page.
 
         Args:
-            columns: "sequential" or "simultaneous".
+            columns: "sequential" or "simultaneous"; None where rhythm strips are to tell, sequential if none does.
             report: is told the share that is done and what comes next.
 
         Raises:

@@ -154,3 +154,7 @@ def test_pulses_on_whole_pixels_of_a_coarse_page_leave_rows_as_they_are():
     rounded = PulseSize(9.99, 4.89, rows)
     assert pulse_ratio(rounded, 5.9) == 1.0
     assert pulse_ratio(rounded, 40.0) > 1.0
+
+
+def test_a_pulse_of_the_right_height_and_an_odd_width_leaves_rows_as_they_are():
+    assert pulse_ratio(PulseSize(9.99, 4.28, dict.fromkeys(range(4), 0.0)), 7.1) == 1.0

@@ -33,6 +33,16 @@ def test_columns_of_one_moment_repeat_the_beginning_of_the_rhythm_strip():
     assert recorded_at_once([V1, RHYTHM], [seen(later), seen(waves(1))]) is True
 
 
+@pytest.mark.parametrize("at_once", [False, True])
+def test_beats_of_other_leads_tell_the_order_of_columns_as_well(at_once):
+    beats = np.exp(
+        -0.5 * (np.min(np.abs(X[:, None] - np.array([9.0, 31, 58, 77, 103, 131, 149, 180, 203])), 1) / 0.6) ** 2
+    )
+    shown = np.interp(X - 125.0, X, beats) if at_once else beats
+    columns = [seen(-6.0 * shown), seen(12.0 * beats)]
+    assert recorded_at_once([V1, replace(RHYTHM, lead="II")], columns) is at_once
+
+
 def test_rhythm_strips_that_repeat_nothing_or_the_first_column_alone_tell_no_order_of_columns():
     assert recorded_at_once([V1, RHYTHM], [seen(waves(1)), seen(waves(2))]) is None
     first = replace(V1, column=0, start_mm=0.0, end_mm=62.5)
