@@ -6,7 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageFont
 
 from .leads import LEADS
 from .page_style import RGB, PageStyle
@@ -106,10 +106,11 @@ def _text_mask(text: str, font: str, height_px: int) -> np.ndarray:
         cv2.putText(mask, text, (1, height), _HERSHEY[font], scale, 255, thickness, cv2.LINE_AA)
         return mask
     face = _truetype(font, max(5, round(height_px / 0.72)))
-    left, top, right, bottom = face.getbbox(text)
-    canvas = Image.new("L", (max(1, int(right - left)) + 2, max(1, int(bottom - top)) + 2))
-    ImageDraw.Draw(canvas).text((1 - left, 1 - top), text, font=face, fill=255)
-    return np.asarray(canvas)
+    drawn, _ = face.getmask2(text, mode="L")
+    width, height = drawn.size
+    mask = np.zeros((max(height, 1) + 2, max(width, 1) + 2), np.uint8)
+    mask[1 : height + 1, 1 : width + 1] = np.array(drawn, np.uint8).reshape(height, width)
+    return mask
 
 
 class _Sheet:

@@ -5,7 +5,7 @@ from itertools import product
 import cv2
 import numpy as np
 
-from .page_warp import Warp
+from .page_warp import Warp, lit
 
 
 def _noise_field(rng: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> np.ndarray:
@@ -168,7 +168,7 @@ def _creases(rng: np.random.Generator, image: np.ndarray, long: int, short: int)
 
 def wear_scan(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
     """A flatbed scan or copy of the page."""
-    image = cv2.multiply(image, warp.full(_light(rng, warp, 0.35)), dtype=cv2.CV_8U)
+    image = lit(image, _light(rng, warp, 0.35))
     if rng.random() < 0.12:
         image = _stains(rng, image)
     if rng.random() < 0.6:
@@ -183,7 +183,7 @@ def wear_scan(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_pe
 
 def wear_photo(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
     """A phone photo of the page."""
-    image = cv2.multiply(image, warp.full(_light(rng, warp, 1.0)), dtype=cv2.CV_8U)
+    image = lit(image, _light(rng, warp, 1.0))
     if rng.random() < 0.45:
         image = _creases(rng, image, int(rng.integers(0, 4)), int(rng.integers(0, 120) * (rng.random() < 0.6)))
     if rng.random() < 0.1:
