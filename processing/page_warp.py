@@ -50,20 +50,41 @@ class Warp:
 
     def pixel_map(self, pixels_per_mm: float) -> np.ndarray:
         """(height, width, 2) float32 pixels of the flat drawing for every image pixel."""
-        return _enlarged(self.nodes * np.float32(pixels_per_mm) - np.float32(0.5), self.size)
+        pairs = _between(self.nodes * np.float32(pixels_per_mm) - np.float32(0.5))
+        return pairs[: self.size[0], : self.size[1]]
 
 
-def _enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Node values (rows, columns) or (rows, columns, channels) spread over every pixel of an image of `size`."""
-    grow = np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], np.float64)
-    return cv2.warpAffine(values, grow, size[::-1], flags=cv2.INTER_LINEAR)
+def _between(values: np.ndarray) -> np.ndarray:
+    """(STRIDE * (rows - 1), STRIDE * (columns - 1), 2) of node values (rows, columns, 2), bilinear between them.
+
+    What `cv2.warpAffine` gives to the bit, in half its time.
+    """
+    rows, columns = values.shape[0] - 1, values.shape[1] - 1
+    corners = [np.ascontiguousarray(values[y : y + rows, x : x + columns]) for y in (0, 1) for x in (0, 1)]
+    result = np.empty((rows, STRIDE, columns, 2 * STRIDE), np.float32)
+    for step in range(STRIDE):
+        across = [_weighted(corners, place / STRIDE, step / STRIDE) for place in range(STRIDE)]
+        # a pair of float32 is moved as one float64
+        result[:, step] = cv2.merge([pairs.view(np.float64) for pairs in across]).view(np.float32)
+    return result.reshape(STRIDE * rows, STRIDE * columns, 2)
+
+
+def _weighted(corners: list[np.ndarray], x: float, y: float) -> np.ndarray:
+    """Bilinear mean of upper left, upper right, lower left and lower right corners."""
+    total = corners[0] * np.float32((1 - x) * (1 - y))
+    for corner, weight in zip(corners[1:], (x * (1 - y), (1 - x) * y, x * y), strict=True):
+        if weight:
+            total += corner * np.float32(weight)
+    return total
 
 
 def lit(image: np.ndarray, light: np.ndarray) -> np.ndarray:
     """A picture (height, width, 3) uint8 under light (rows, columns, 3) float32 that is given at the nodes."""
     # OpenCV maps four channels twice as fast as three, to the same values
     image, light = (cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) for part in (image, light))
-    shown = cv2.multiply(image, _enlarged(light, image.shape[:2]), dtype=cv2.CV_8U)
+    grow = np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], np.float64)
+    everywhere = cv2.warpAffine(light, grow, image.shape[1::-1], flags=cv2.INTER_LINEAR)
+    shown = cv2.multiply(image, everywhere, dtype=cv2.CV_8U)
     return cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB)
 
 

@@ -148,8 +148,10 @@ def _stains(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
         mask = cv2.resize(blot, (size[1], size[0]))
         x, y, width, height = cv2.boundingRect((mask != 0).view(np.uint8))
         inside = np.s_[y : y + height, x : x + width]
-        cover = mask[inside][..., None] * rng.uniform(0.1, 0.4)
-        image[inside] = (image[inside] * (1 - cover * (1 - rng.uniform(0.3, 0.9, 3)))).astype(np.uint8)
+        cover = mask[inside] * rng.uniform(0.1, 0.4)
+        for channel, kept in enumerate(rng.uniform(0.3, 0.9, 3)):
+            part = image[(*inside, channel)]
+            part[:] = part * (1 - cover * (1 - kept))
     return image
 
 
@@ -167,11 +169,13 @@ def _creases(rng: np.random.Generator, image: np.ndarray, long: int, short: int)
         reach, step = columns * rng.uniform(0.02, 0.3), rng.normal(0, 0.12)
         # a product of two rows of numbers; where the second would be too large nothing falls
         fall = np.exp(-right / reach) * np.exp(np.minimum(down / reach, 600.0))
+        fall *= step
         fall *= across > 0
-        level *= 1.0 + step * fall
+        fall += 1.0
+        level *= fall
         depth, wide = rng.normal(0, 0.18), rng.uniform(0.5, 1.5)
-        near = np.nonzero(np.abs(across) < 9 * wide)
-        lines[near] += depth * np.exp(-0.5 * (across[near] / wide) ** 2)
+        near = np.flatnonzero(np.abs(across) < 9 * wide)
+        lines.ravel()[near] += depth * np.exp(-0.5 * (across.ravel()[near] / wide) ** 2)
     for _ in range(short):
         place = rng.uniform((0, 0), (columns, rows))
         bend = np.cumsum(rng.normal(0, 0.3, 6)) + rng.uniform(0, np.pi)
@@ -180,7 +184,7 @@ def _creases(rng: np.random.Generator, image: np.ndarray, long: int, short: int)
         cv2.polylines(lines, [path], False, float(rng.normal(0, 0.18)), 1, cv2.LINE_AA)
     level = level + cv2.GaussianBlur(lines, (0, 0), 0.7)
     spread = cv2.resize(np.clip(level, 0.5, 1.4), (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return cv2.multiply(image, cv2.merge([spread] * 3), dtype=cv2.CV_8U)
+    return cv2.merge([cv2.multiply(channel, spread, dtype=cv2.CV_8U) for channel in cv2.split(image)])
 
 
 def wear_scan(rng: np.random.Generator, image: np.ndarray, warp: Warp, pixels_per_mm: float) -> np.ndarray:
