@@ -132,10 +132,8 @@ def wide_blur(grey: np.ndarray, sigma: float) -> np.ndarray:
     bell = np.exp(-0.5 * np.square(np.arange(-reach, 1) / sigma))
     steps = np.diff(np.rint(np.cumsum(256 * bell / (2 * bell.sum() - 1))), prepend=0)[:-1]
     weights = np.concatenate([steps, [256 - 2 * steps.sum()], steps[::-1]]).astype(np.float32)
-    total = cv2.sepFilter2D(grey, cv2.CV_32F, weights, weights)
-    total += 32768
-    total *= 1 / 65536
-    return np.floor(total, out=total)
+    total = np.asarray(cv2.sepFilter2D(grey, cv2.CV_32F, weights, weights), np.float32)
+    return np.floor((total + 32768) * np.float32(1 / 65536))
 
 
 def _copy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
