@@ -13,7 +13,7 @@ from . import console
 from .arguments import UsageError, choices
 
 app = typer.Typer(
-    help="Measure reading, refusal, measurements, completion, rendering and latency.", no_args_is_help=True
+    help="Measure reading, refusal, measurements, completion, rendering, streaming and latency.", no_args_is_help=True
 )
 
 _SHOWN = ("pages", "page_db", "median_db", "p10_db", "worst_db", "snr_db", "strict_db", "r", "named", "reading_db")
@@ -81,6 +81,17 @@ def rendering(
     from .benchmark_speed import rendering_speed
 
     _finish("rendering", rendering_speed(pages), out)
+
+
+@app.command()
+def streaming(
+    triplets: Annotated[int, typer.Option(min=1, help="Pages with signal and text, for each image tower.")] = 64,
+    out: Annotated[Path | None, typer.Option(help="Folder for streaming.json.")] = None,
+) -> None:
+    """Triplets per second and core that training is given, pages drawn on the way."""
+    from .benchmark_speed import streaming_speed
+
+    _finish("streaming", streaming_speed(triplets), out)
 
 
 @app.command()

@@ -8,7 +8,7 @@ import numpy as np
 
 from processing.page_ageing import age
 from processing.page_handling import handle
-from processing.page_warp import sample_warp
+from processing.page_warp import sample_warp, seen
 from processing.page_wear import table as desk
 from processing.page_wear import wear_photo
 
@@ -103,9 +103,8 @@ def _photographed(rng: np.random.Generator, flat: np.ndarray) -> np.ndarray:
     aged, _ = age(rng, flat, pixels_per_mm, inner)
     source = warp.pixel_map(pixels_per_mm)
     backdrop = desk(rng, warp.size)
-    seen = cv2.remap(aged, source, None, cv2.INTER_LINEAR, dst=backdrop, borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
-    seen = handle(rng, seen, warp, source, page_mm, corners)
-    return wear_photo(rng, seen, warp, pixels_per_mm)
+    image = handle(rng, seen(aged, source, backdrop), warp, source, page_mm, corners)
+    return wear_photo(rng, image, warp, pixels_per_mm)
 
 
 def _sized(image: np.ndarray) -> np.ndarray:

@@ -22,8 +22,10 @@ class SharedBatchNorm(_BatchNorm):
             return super().forward(input)
         axes, shape = [0, *range(2, input.ndim)], [1, -1, *[1] * (input.ndim - 2)]
         values = input.float()
-        count = gather_with_gradient(values.new_tensor([values.numel() / values.shape[1]])).sum()
-        mean = gather_with_gradient(values.sum(axes)[None]).sum(0) / count  # (channels,)
+        # sums and their count in one message: messages are what this costs
+        count = values.new_tensor([values.numel() / values.shape[1]])
+        sums = gather_with_gradient(torch.cat([values.sum(axes), count])[None]).sum(0)
+        mean, count = sums[:-1] / sums[-1], sums[-1].detach()  # (channels,), scalar
         centred = values - mean.view(shape)
         variance = gather_with_gradient(centred.square().sum(axes)[None]).sum(0) / count
         self._remember(mean.detach(), variance.detach() * count / (count - 1))

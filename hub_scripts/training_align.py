@@ -17,10 +17,12 @@ from processing.signal_views import isoelectric, without_wander
 from processing.triplets import BatchStream, known_labels
 
 from .training_loop import StageArguments, Task, run
+from .training_pages import FIND_PX_PER_MM, FIND_SIZE
 from .training_signal_text import SignalTextSamples, tokenized, training_text
 
 CONDITIONS = {"clean": 0.25, "scan": 0.35, "photo": 0.4}
-_PIXELS_PER_MM = (4.0, 8.0)
+# the reader cuts strips at 6 pixels a millimetre: finer pages show it nothing more
+READ_PX_PER_MM = (4.0, 6.0)
 
 
 def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
@@ -36,7 +38,7 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
             model.image_projection.weight.copy_(model.signal_projection.weight)
     else:
         model.image_model.requires_grad_(True)
-    maker = TripletSamples(args.processor, known_labels(args.shards), [])
+    maker = TripletSamples(args.processor, known_labels(args.shards), [], pixels_per_mm(model))
 
     def batches(start: int) -> Iterable[dict[str, Tensor]]:
         stream = BatchStream(
@@ -63,12 +65,23 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
     run(model, Task(batches, losses), args, accelerator)
 
 
+def pixels_per_mm(model: Any) -> tuple[float, float]:
+    """From what to what resolution pages are drawn: as the image tower looks at them.
+
+    A vision transformer sees all of a page in a square, as does the network that finds the page.
+    """
+    if model.reads:
+        return READ_PX_PER_MM
+    larger = max(1.0, model.config.image_config.image_size / FIND_SIZE[0])
+    return FIND_PX_PER_MM[0] * larger, FIND_PX_PER_MM[1] * larger
+
+
 class TripletSamples(SignalTextSamples):
     """Makes samples of page, signal and text: the archive's own page where it has one, else one rendered here."""
 
-    def __init__(self, processor: Any, labels: list[str], findings: list[str]):
+    def __init__(self, processor: Any, labels: list[str], findings: list[str], pixels_per_mm: tuple[float, float]):
         super().__init__(processor, labels, findings)
-        self.image_processor = processor.image_processor
+        self.image_processor, self.pixels_per_mm = processor.image_processor, pixels_per_mm
 
     def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
         prepared = self.extractor(recording)
@@ -82,7 +95,7 @@ class TripletSamples(SignalTextSamples):
                 replace(recording, signal=known, sampling_rate=float(self.extractor.sampling_rate)),
                 seed=int(rng.integers(2**31)),
                 condition=str(rng.choice(list(CONDITIONS), p=list(CONDITIONS.values()))),
-                pixels_per_mm=float(rng.uniform(*_PIXELS_PER_MM)),
+                pixels_per_mm=float(rng.uniform(*self.pixels_per_mm)),
             ).image
         return {
             "image": image,

@@ -46,6 +46,9 @@ class ECGScanImageProcessor(PilBackend):
 
     def process_image(self, image: Any, **_: Any) -> np.ndarray:  # type: ignore[override]
         """(3, height, width) uint8 RGB of one page, reduced to `longest_edge`."""
+        rgb = isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.shape[2:] == (3,)
+        if rgb and max(image.shape) <= self.longest_edge:
+            return image.transpose(2, 0, 1)
         picture = to_rgb(image)
         scale = self.longest_edge / max(picture.size)
         if scale < 1:
@@ -58,9 +61,10 @@ class ECGScanImageProcessor(PilBackend):
     ) -> BatchFeature:
         sizes = np.array([page.shape[1:] for page in images], np.int64).reshape(-1, 2)
         height, width = (-(-int(side) // multiple) * multiple for side in sizes.max(0))
-        pixels = np.full((len(images), 3, height, width), 255, np.uint8)
+        pixels = np.empty((len(images), 3, height, width), np.uint8)
         for canvas, page in zip(pixels, images, strict=True):
             canvas[:, : page.shape[1], : page.shape[2]] = page
+            canvas[:, page.shape[1] :] = canvas[:, :, page.shape[2] :] = 255
         batch = BatchFeature({"pixel_values": pixels, "page_size": sizes}, tensor_type=return_tensors)
         if isinstance(batch["pixel_values"], Tensor):
             batch["pixel_values"] = batch["pixel_values"].as_subclass(PagePixels)

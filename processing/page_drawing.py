@@ -6,10 +6,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import ImageFont
 
 from .leads import LEADS
-from .page_style import PageStyle
+from .page_style import RGB, PageStyle
 from .records import Recording
 
 _SHIFT = 4
@@ -106,10 +106,11 @@ def _text_mask(text: str, font: str, height_px: int) -> np.ndarray:
         cv2.putText(mask, text, (1, height), _HERSHEY[font], scale, 255, thickness, cv2.LINE_AA)
         return mask
     face = _truetype(font, max(5, round(height_px / 0.72)))
-    left, top, right, bottom = face.getbbox(text)
-    canvas = Image.new("L", (max(1, int(right - left)) + 2, max(1, int(bottom - top)) + 2))
-    ImageDraw.Draw(canvas).text((1 - left, 1 - top), text, font=face, fill=255)
-    return np.asarray(canvas)
+    drawn, _ = face.getmask2(text, mode="L")
+    width, height = drawn.size
+    mask = np.zeros((max(height, 1) + 2, max(width, 1) + 2), np.uint8)
+    mask[1 : height + 1, 1 : width + 1] = np.array(drawn, np.uint8).reshape(height, width)
+    return mask
 
 
 class _Sheet:
@@ -153,68 +154,104 @@ class _Sheet:
         return (x + mask.shape[1] / 2) / self.scale, (y + mask.shape[0] / 2) / self.scale
 
 
-def _grid_positions(low: float, high: float, phase: float, step: float, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    first = low + (phase - low) % step
-    millimetres = np.arange(first, high, step)
-    return millimetres, millimetres * scale - 0.5
+def _grid_positions(low: float, high: float, phase: float, step: float, scale: float) -> np.ndarray:
+    """Pixels at which lines `step` millimetres apart stand."""
+    return np.arange(low + (phase - low) % step, high, step) * scale - 0.5
 
 
-def _grid_layer(style: PageStyle, size: tuple[int, int]) -> np.ndarray:
-    """Signed coverage of the grid, 0 none to 127 full minor, 128 to 255 major."""
-    layer = np.zeros(size, np.uint8)
-    if style.grid_kind == "none":
-        return layer
+@dataclass(frozen=True)
+class _Grid:
+    """Shades of grid lines, 0 none to 127 full minor, 128 to 255 major; where two cross the stronger one shows.
+
+    Attributes:
+        columns: (width,) of the upright lines, which run over `rows_in`.
+        rows: (height,) of the level lines, which run over `columns_in`.
+        dots: rows and columns of the pixels at full strength.
+        border: as `columns_in` and `rows_in` meet.
+    """
+
+    columns: np.ndarray
+    rows: np.ndarray
+    columns_in: slice
+    rows_in: slice
+    dots: tuple[np.ndarray, ...] | None
+    border: bool
+
+
+def _grid(style: PageStyle, size: tuple[int, int]) -> _Grid:
+    columns, rows = np.zeros(size[1], np.uint8), np.zeros(size[0], np.uint8)
     x0, y0, x1, y1 = style.grid_box
     scale, major = style.pixels_per_mm, int(128 + 127 * style.grid_alpha[1])
     top, bottom, left, right = (int(round(v * scale)) for v in (y0, y1, x0, x1))
+    if style.grid_kind == "none":
+        return _Grid(columns, rows, slice(left, right), slice(top, bottom), None, False)
 
     def draw(step: float, value: int, width: int) -> None:
-        for _, pixels in (_grid_positions(x0, x1, style.grid_phase[0], step, scale),):
-            _lines(layer[top:bottom], pixels, value, width, axis=1)
-        for _, pixels in (_grid_positions(y0, y1, style.grid_phase[1], step, scale),):
-            _lines(layer[:, left:right], pixels, value, width, axis=0)
+        _lines(columns, _grid_positions(x0, x1, style.grid_phase[0], step, scale), value, width)
+        _lines(rows, _grid_positions(y0, y1, style.grid_phase[1], step, scale), value, width)
 
     if style.grid_kind in ("full", "faint"):
         draw(1.0, int(127 * style.grid_alpha[0]), style.minor_px)
+    dots = None
     if style.grid_kind == "dotted":
-        _, xs = _grid_positions(x0, x1, style.grid_phase[0], 1.0, scale)
-        _, ys = _grid_positions(y0, y1, style.grid_phase[1], 1.0, scale)
-        columns, rows = np.rint(xs).astype(int), np.rint(ys).astype(int)
-        layer[np.ix_(rows[(rows >= 0) & (rows < size[0])], columns[(columns >= 0) & (columns < size[1])])] = 255
-        if style.grid_alpha[0] > 0.7:
-            return layer
-    draw(5.0, major, style.major_px)
-    if style.grid_border:
-        cv2.rectangle(layer, (left, top), (right - 1, bottom - 1), 255, style.major_px)
-    return layer
+        xs = np.rint(_grid_positions(x0, x1, style.grid_phase[0], 1.0, scale)).astype(int)
+        ys = np.rint(_grid_positions(y0, y1, style.grid_phase[1], 1.0, scale)).astype(int)
+        dots = np.ix_(ys[(ys >= 0) & (ys < size[0])], xs[(xs >= 0) & (xs < size[1])])
+    alone = dots is not None and style.grid_alpha[0] > 0.7
+    if not alone:
+        draw(5.0, major, style.major_px)
+    return _Grid(columns, rows, slice(left, right), slice(top, bottom), dots, style.grid_border and not alone)
 
 
-def _lines(layer: np.ndarray, pixels: np.ndarray, value: int, width: int, axis: int) -> None:
-    """Parallel lines with sub-pixel place: each covers two neighbouring pixel rows in proportion."""
-    size = layer.shape[axis]
-    for position in pixels - (width - 1) / 2:
-        whole = int(np.floor(position))
-        part = position - whole
-        profile = [(whole, 1.0 - part), *((whole + k, 1.0) for k in range(1, width)), (whole + width, part)]
-        for index, share in profile:
-            if 0 <= index < size and share > 0.04:
-                low = 128 if value > 127 else 0
-                shade = int(low + (value - low) * share)
-                target = layer[:, index] if axis == 1 else layer[index]
-                np.maximum(target, shade, out=target)
+def _lines(shades: np.ndarray, pixels: np.ndarray, value: int, width: int) -> None:
+    """Parallel lines with sub-pixel place: each covers two neighbouring pixels in proportion."""
+    low = 128 if value > 127 else 0
+    places = pixels - (width - 1) / 2
+    whole = np.floor(places).astype(int)
+    part = places - whole
+    for index, share in (
+        (whole, 1.0 - part),
+        *((whole + k, np.ones_like(part)) for k in range(1, width)),
+        (whole + width, part),
+    ):
+        seen = (index >= 0) & (index < len(shades)) & (share > 0.04)
+        np.maximum.at(shades, index[seen], (low + (value - low) * share[seen]).astype(np.uint8))
 
 
-def _paint(style: PageStyle, grid: np.ndarray, ink: np.ndarray) -> np.ndarray:
-    """Colours from the two coverage layers."""
+def _paint(style: PageStyle, grid: _Grid, ink: np.ndarray) -> np.ndarray:
+    """Colours from the grid and the coverage with ink."""
     paper, minor, major = (np.array(c, np.float32) for c in (style.paper, style.minor, style.major))
     levels = np.linspace(0, 1, 128, dtype=np.float32)[:, None]
     table = np.concatenate([paper + (minor - paper) * levels, paper + (major - paper) * levels])
-    image = cv2.LUT(cv2.merge([grid] * 3), np.rint(table).astype(np.uint8).reshape(1, 256, 3))
-    where, pixels = np.flatnonzero(ink != 0), image.reshape(-1, 3)
+    table = np.column_stack([np.rint(table), np.full(256, 255)]).astype(np.uint8)
+    # rows of pixels differ by the shade of their own line and by whether upright lines cross them, no more
+    inside = np.zeros(len(ink), int)
+    inside[grid.rows_in] = 256
+    kinds, kind = np.unique(grid.rows + inside, return_inverse=True)
+    shades = np.where(kinds[:, None] >= 256, grid.columns, np.uint8(0))
+    part = shades[:, grid.columns_in]
+    np.maximum(part, (kinds % 256).astype(np.uint8)[:, None], out=part)
+    image = cv2.LUT(cv2.merge([shades] * 4), table.reshape(1, 256, 4))[kind]
+    full = table[255].tolist()
+    if grid.dots is not None:
+        image[grid.dots] = full
+    if grid.border:
+        corners = ((box.start, box.stop - 1) for box in (grid.columns_in, grid.rows_in))
+        (left, right), (top, bottom) = corners
+        cv2.rectangle(image, (left, top), (right, bottom), full, style.major_px)
+    return _inked(image, ink, style.ink)
+
+
+def _inked(image: np.ndarray, ink: np.ndarray, colour: RGB) -> np.ndarray:
+    """(height, width, 3) RGB of a picture (height, width, 4) under ink."""
+    # whole pixels are moved as one number each
+    pixels = image.view(np.uint32).ravel()
+    where = np.flatnonzero(ink != 0)
     cover = ink.ravel()[where].astype(np.float32)[:, None] / 255.0
-    under = pixels[where].astype(np.float32)
-    pixels[where] = np.rint(under + (np.array(style.ink, np.float32) - under) * cover).astype(np.uint8)
-    return image
+    under = pixels[where].view(np.uint8).reshape(-1, 4).astype(np.float32)
+    over = np.rint(under + (np.array([*colour, 255], np.float32) - under) * cover).astype(np.uint8)
+    pixels[where] = over.view(np.uint32).ravel()
+    return cv2.cvtColor(image, cv2.COLOR_RGBA2RGB)
 
 
 def _draw_traces(sheet: _Sheet, style: PageStyle, strips: list[Strip], recording: Recording) -> None:
@@ -401,4 +438,4 @@ def draw_page(
     _draw_separators(sheet, style, strips)
     strips = _draw_names(sheet, style, strips, rng)
     scales = _draw_print(sheet, style, rng)
-    return _paint(style, _grid_layer(style, sheet.size), sheet.ink), strips, scales
+    return _paint(style, _grid(style, sheet.size), sheet.ink), strips, scales

@@ -93,12 +93,12 @@ def thumb(rng: np.random.Generator, image: np.ndarray, keep: np.ndarray) -> np.n
     way = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]][side], float) + rng.normal(0, 0.35, 2)
     way /= np.linalg.norm(way)
     tip = root + way * size * rng.uniform(0.2, 2.2)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     low = np.maximum(np.floor(np.minimum(root, tip) - 2 * size), 0).astype(int)
     high = np.ceil(np.maximum(root, tip) + 2 * size).astype(int)
     part = (slice(low[1], high[1]), slice(low[0], high[0]))
-    u = (x[part] - tip[0]) * way[0] + (y[part] - tip[1]) * way[1]
-    v = (y[part] - tip[1]) * way[0] - (x[part] - tip[0]) * way[1]
+    y = np.arange(height, dtype=np.float32)[part[0], None] - tip[1]
+    x = np.arange(width, dtype=np.float32)[None, part[1]] - tip[0]
+    u, v = x * way[0] + y * way[1], y * way[0] - x * way[1]
     # a capsule that narrows towards its tip
     radius = size * (0.92 - 0.06 * np.clip(u / size + 1, -3, 0))
     away = np.where(u > -0.6 * size, np.hypot(u + 0.6 * size, v) / (1.0 * size), np.abs(v) / radius)

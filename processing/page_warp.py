@@ -50,16 +50,49 @@ class Warp:
 
     def pixel_map(self, pixels_per_mm: float) -> np.ndarray:
         """(height, width, 2) float32 pixels of the flat drawing for every image pixel."""
-        height, width = self.size
-        grow = np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], np.float64)
-        return cv2.warpAffine(
-            self.nodes * np.float32(pixels_per_mm) - np.float32(0.5), grow, (width, height), flags=cv2.INTER_LINEAR
-        )
+        pairs = _between(self.nodes * np.float32(pixels_per_mm) - np.float32(0.5))
+        return pairs[: self.size[0], : self.size[1]]
 
-    def full(self, values: np.ndarray) -> np.ndarray:
-        """Node values spread over every pixel of the image."""
-        grow = np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], np.float64)
-        return cv2.warpAffine(values, grow, (self.size[1], self.size[0]), flags=cv2.INTER_LINEAR)
+
+def _between(values: np.ndarray) -> np.ndarray:
+    """(STRIDE * (rows - 1), STRIDE * (columns - 1), 2) of node values (rows, columns, 2), bilinear between them.
+
+    What `cv2.warpAffine` gives to the bit, in half its time.
+    """
+    rows, columns = values.shape[0] - 1, values.shape[1] - 1
+    corners = [np.ascontiguousarray(values[y : y + rows, x : x + columns]) for y in (0, 1) for x in (0, 1)]
+    result = np.empty((rows, STRIDE, columns, 2 * STRIDE), np.float32)
+    for step in range(STRIDE):
+        across = [_weighted(corners, place / STRIDE, step / STRIDE) for place in range(STRIDE)]
+        # a pair of float32 is moved as one float64
+        result[:, step] = cv2.merge([pairs.view(np.float64) for pairs in across]).view(np.float32)
+    return result.reshape(STRIDE * rows, STRIDE * columns, 2)
+
+
+def _weighted(corners: list[np.ndarray], x: float, y: float) -> np.ndarray:
+    """Bilinear mean of upper left, upper right, lower left and lower right corners."""
+    total = corners[0] * np.float32((1 - x) * (1 - y))
+    for corner, weight in zip(corners[1:], (x * (1 - y), (1 - x) * y, x * y), strict=True):
+        if weight:
+            total += corner * np.float32(weight)
+    return total
+
+
+def lit(image: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """A picture (height, width, 3) uint8 under light (rows, columns, 3) float32 that is given at the nodes."""
+    # OpenCV maps four channels twice as fast as three, to the same values
+    image, light = (cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) for part in (image, light))
+    grow = np.array([[STRIDE, 0, 0], [0, STRIDE, 0]], np.float64)
+    everywhere = cv2.warpAffine(light, grow, image.shape[1::-1], flags=cv2.INTER_LINEAR)
+    shown = cv2.multiply(image, everywhere, dtype=cv2.CV_8U)
+    return cv2.cvtColor(shown, cv2.COLOR_RGBA2RGB)
+
+
+def seen(picture: np.ndarray, source: np.ndarray, backdrop: np.ndarray) -> np.ndarray:
+    """What a map (height, width, 2) takes from a picture uint8 RGB, before a backdrop of the map's size."""
+    rgba, behind = (cv2.cvtColor(part, cv2.COLOR_RGB2RGBA) for part in (picture, backdrop))
+    mapped = cv2.remap(rgba, source, None, cv2.INTER_LINEAR, dst=behind, borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
+    return cv2.cvtColor(mapped, cv2.COLOR_RGBA2RGB)
 
 
 def project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -68,10 +101,18 @@ def project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
     return lifted[:, :2] / lifted[:, 2:]
 
 
-def _node_pixels(size: tuple[int, int]) -> tuple[np.ndarray, int, int]:
+def _flat_nodes(size: tuple[int, int], camera: np.ndarray) -> np.ndarray:
+    """(rows, columns, 2) float32 paper millimetres of the nodes, were the paper flat."""
     rows, columns = -(-size[0] // STRIDE) + 1, -(-size[1] // STRIDE) + 1
-    y, x = np.mgrid[0:rows, 0:columns]
-    return np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64) * STRIDE, rows, columns
+    back = np.linalg.inv(camera)
+    x, y = np.arange(columns) * float(STRIDE), np.arange(rows)[:, None] * float(STRIDE)
+    depth = back[2, 0] * x + (back[2, 1] * y + back[2, 2])
+    flat = np.empty((rows, columns, 2), np.float32)
+    for axis in (0, 1):
+        np.divide(
+            back[axis, 0] * x + (back[axis, 1] * y + back[axis, 2]), depth, out=flat[..., axis], casting="same_kind"
+        )
+    return flat
 
 
 def flat_warp(page_mm: tuple[float, float], pixels_per_mm: float) -> Warp:
@@ -82,10 +123,9 @@ def flat_warp(page_mm: tuple[float, float], pixels_per_mm: float) -> Warp:
 
 
 def _warp(size: tuple[int, int], camera: np.ndarray, bend: np.ndarray | None, shade: np.ndarray | None) -> Warp:
-    pixels, rows, columns = _node_pixels(size)
-    flat = project(np.linalg.inv(camera), pixels).astype(np.float32).reshape(rows, columns, 2)
+    flat = _flat_nodes(size, camera)
     if bend is None or shade is None:
-        return Warp(flat, size, camera, np.ones((rows, columns), np.float32))
+        return Warp(flat, size, camera, np.ones(flat.shape[:2], np.float32))
     where = (flat - _ORIGIN_MM) / _CELL_MM
     moved = cv2.remap(bend, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
     light = cv2.remap(shade, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]

@@ -11,7 +11,7 @@ from .page_ageing import age
 from .page_drawing import PrintedScale, Strip, draw_page
 from .page_handling import FAX_SHARE, fax, handle
 from .page_style import PageStyle, sample_style
-from .page_warp import Warp, flat_warp, sample_warp
+from .page_warp import Warp, flat_warp, sample_warp, seen
 from .page_wear import table, wear_photo, wear_scan
 from .records import Recording
 
@@ -142,7 +142,7 @@ def render(
         if condition == "photo"
         else np.full((*warp.size, 3), 255 if rng.random() < 0.7 else 40, np.uint8)
     )
-    image = cv2.remap(flat, source, None, cv2.INTER_LINEAR, dst=backdrop.copy(), borderMode=cv2.BORDER_TRANSPARENT)  # type: ignore[call-overload]
+    image = seen(flat, source, backdrop)
     if gone is not None:
         holes = cv2.remap(gone, source, None, cv2.INTER_LINEAR)  # type: ignore[call-overload]
         image = _through(image, backdrop, holes)

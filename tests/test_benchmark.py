@@ -90,10 +90,13 @@ def test_unusable_arguments_are_one_line(ecgscan, tiny, tmp_path, arguments):
     assert err.strip().count("\n") == 0
 
 
-def test_rendering_and_latency_are_measured(ecgscan, tiny, tmp_path):
+def test_rendering_streaming_and_latency_are_measured(ecgscan, tiny, tmp_path):
     code, out, err = ecgscan("benchmark", "rendering", "--pages", 4, "--out", tmp_path)
     assert code == 0, err
     assert json.loads((tmp_path / "rendering.json").read_text())["clean_pages_per_s_at_1_mp"] > 0
+    code, out, err = ecgscan("benchmark", "streaming", "--triplets", 8, "--out", tmp_path)
+    assert code == 0, err
+    assert json.loads((tmp_path / "streaming.json").read_text())["reader_triplets_per_s"] > 0
     code, out, err = ecgscan("benchmark", "latency", "--repeats", 1, "--out", tmp_path, "--model", tiny)
     assert code == 0, err
     assert "peak_memory_mb" in out

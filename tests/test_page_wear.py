@@ -1,5 +1,6 @@
 """Wear of paper and picture: every kind shows, none moves a point or takes a trace away."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from processing.other_traces import trace_mm
 from processing.page_ageing import AGEING_SHARES, Sheet, age
 from processing.page_handling import PHOTO_SHARES, fax, handle
 from processing.page_warp import flat_warp
+from processing.page_wear import wide_blur
 from processing.renderer import render
 from processing.simulator import simulate
 
@@ -93,3 +95,9 @@ def test_a_window_over_the_whole_paper_has_the_pictures_size_at_any_scale(height
     rows, columns, y, x = sheet.window((-50.0, -50.0, 5000.0, 5000.0))
     assert (rows.stop - rows.start, columns.stop - columns.start) == (height, width)
     assert (y.shape, x.shape) == ((height, 1), (1, width))
+
+
+@pytest.mark.parametrize("sigma", [5, 12])
+def test_thewide_blur_is_opencvs_to_the_bit(sigma):
+    noise = np.random.default_rng(sigma).integers(0, 256, (130, 170), dtype=np.uint8)
+    assert np.array_equal(wide_blur(noise, sigma), cv2.GaussianBlur(noise, (0, 0), sigma))

@@ -142,7 +142,7 @@ def test_the_picture_of_a_streamed_triplet_is_the_stored_page_and_rendered_only_
     archive, prepared, tiny
 ):
     shards = prepared_shards(Path("unused"), [str(prepared)])
-    maker = TripletSamples(ECGScanProcessor.from_pretrained(tiny), known_labels(shards), [])
+    maker = TripletSamples(ECGScanProcessor.from_pretrained(tiny), known_labels(shards), [], (4.0, 6.0))
     stream = BatchStream(shards, lambda r, g: {"id": r.record_id, **maker.sample(r, g)}, lambda s: s, 3, pages=True)
     samples = next(iter(stream))
     found = {sample["id"]: sample["image"] for sample in samples}

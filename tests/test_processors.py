@@ -43,6 +43,14 @@ def test_large_pages_are_reduced_and_small_ones_never_enlarged(images):
     assert ECGScanImageProcessor(longest_edge=100)(Image.new("L", (200, 50)))["page_size"].tolist() == [[25, 100]]
 
 
+def test_an_rgb_array_is_taken_as_the_picture_it_is():
+    array = np.random.default_rng(0).integers(0, 256, (30, 50, 3), dtype=np.uint8)
+    processor = ECGScanImageProcessor()
+    first, second = (processor([page], return_tensors="np") for page in (array, Image.fromarray(array)))
+    assert np.array_equal(first["pixel_values"], second["pixel_values"])
+    assert (first["pixel_values"][0, :, 30:] == 255).all() and (first["pixel_values"][0, :, :, 50:] == 255).all()
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "1", "P", "CMYK", "RGBA", "LA", "YCbCr", "I;16", "I", "F", "HSV"])
 def test_every_mode_becomes_rgb(mode):
     grey = np.array([[0, 128, 255]], np.uint8).repeat(4, 0)

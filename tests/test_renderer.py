@@ -1,5 +1,6 @@
 """Pages: what is drawn stands where the truth says."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.page_style import sample_style
-from processing.page_warp import sample_warp
+from processing.page_warp import lit, sample_warp, seen
 from processing.renderer import render
 from processing.simulator import simulate
 
@@ -55,6 +56,22 @@ def test_a_dot_drawn_on_paper_is_found_where_the_map_says(condition):
         y, x = np.mgrid[: seen.shape[0], : seen.shape[1]]
         centre = np.array([(x * seen).sum(), (y * seen).sum()]) / seen.sum()
         assert np.abs(centre - warp.to_image(np.array([place]))[0]).max() < 0.35
+
+
+def test_quick_ways_to_map_and_to_light_a_picture_give_the_pixels_of_the_plain_ones():
+    rng = np.random.default_rng(4)
+    keep = np.array([[20.0, 20.0], [120.0, 80.0]])
+    warp = sample_warp(rng, (140.0, 100.0), keep, condition="photo", turn_deg=7.0, pixels_per_mm=2.0)
+    picture = rng.integers(0, 256, (200, 280, 3), dtype=np.uint8)
+    backdrop = rng.integers(0, 256, (*warp.size, 3), dtype=np.uint8)
+    light = rng.uniform(0.3, 1.5, (*warp.shade.shape, 3)).astype(np.float32)
+    grow = np.array([[4.0, 0, 0], [0, 4.0, 0]])
+    source = cv2.warpAffine(warp.nodes * np.float32(2.0) - np.float32(0.5), grow, warp.size[::-1])
+    assert np.array_equal(warp.pixel_map(2.0), source)
+    plain = cv2.remap(picture, source, None, cv2.INTER_LINEAR, dst=backdrop.copy(), borderMode=cv2.BORDER_TRANSPARENT)
+    assert np.array_equal(seen(picture, warp.pixel_map(2.0), backdrop), plain)
+    bright = cv2.warpAffine(light, grow, warp.size[::-1])
+    assert np.array_equal(lit(plain, light), cv2.multiply(plain, bright, dtype=cv2.CV_8U))
 
 
 def test_the_trace_is_dark_where_the_truth_says_it_runs(recording):

@@ -17,6 +17,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from contrast_on_two_processes import contrast, contrastive_case
 
 from hub_scripts.arguments import UsageError
+from hub_scripts.training_align import pixels_per_mm
 from hub_scripts.training_loop import StageArguments, Task, optimizer_for, rate_at, run
 from hub_scripts.training_signal_text import recall_at, stage
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig
@@ -143,6 +144,14 @@ def test_training_moves_the_towers_it_should_and_no_other(shards, tmp_path):
     moved = {name.split(".")[0] for name, value in model.named_parameters() if not torch.equal(value, before[name])}
     towers = {"signal_model", "signal_projection", "text_model", "text_projection", "image_projection"}
     assert moved == {*towers, "logit_scale"}
+
+
+@pytest.mark.parametrize(
+    ("reads", "side", "finest"), [(True, 384, 6.0), (False, 64, 2.8), (False, 384, 2.8), (False, 768, 5.6)]
+)
+def test_pages_are_drawn_as_fine_as_the_image_tower_looks_at_them(reads, side, finest):
+    model = SimpleNamespace(reads=reads, config=SimpleNamespace(image_config=SimpleNamespace(image_size=side)))
+    assert pixels_per_mm(model)[1] == finest
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path):
