@@ -25,7 +25,7 @@ from .retrieval import distinct_texts, hubs, ranks, recalls
 from .statistics import paired_bootstrap
 from .training_loop import optimizer_for, rate_at
 
-START, RECIPE, SHIPPED = "random start", "pairwise + volume", "the checkpoint's"
+START, RECIPE, SHIPPED = "random start", "pairwise + volume", "checkpoint"
 _RATE = 3e-3
 _VIEWS = 4  # texts of each recording
 Track = Callable[..., Iterable[Any]]
@@ -43,8 +43,8 @@ OBJECTIVES = {
     RECIPE: Objective(("image_signal", "image_text", "volume")),
     "pairwise": Objective(("image_signal", "image_text")),
     "volume": Objective(("volume",)),
-    "pairwise + volume, all negatives": Objective(("image_signal", "image_text", "volume"), leaves_out=False),
-    "pairwise, signal alone": Objective(("image_signal",)),
+    "all negatives kept": Objective(("image_signal", "image_text", "volume"), leaves_out=False),
+    "no texts": Objective(("image_signal",)),
 }
 
 
@@ -80,8 +80,8 @@ class HeldOut:
 def compare_objectives(reader: Reader, splits: dict[str, Split], recipe: Recipe, track: Track) -> dict[str, Any]:
     """Figures on `test` by objective, of the start that all share and of the checkpoint's own projection.
 
-    Every objective is trained twice, from a start and from that of opposite sign; all figures are the first one's but
-    `away_mirrored`. A projection that the volume alone trained comes out opposite too: `away` is 1 - `away_mirrored`.
+    Every objective is trained twice, from a start and, `mirrored`, from that of opposite sign. What the volume alone
+    trained comes out opposite too: its two shares `away` add up to 1.
     """
     model = reader.model
     printed = {}
@@ -108,7 +108,7 @@ def compare_objectives(reader: Reader, splits: dict[str, Split], recipe: Recipe,
     recipes = images(RECIPE)
     for name in OBJECTIVES:
         own = recipes if name == RECIPE else images(name)
-        found[name] = {**measure(own, test), "away_mirrored": measure(images(name, mirrored=True), test)["away"]}
+        found[name] = {**measure(own, test), "mirrored": measure(images(name, mirrored=True), test)}
         if name != RECIPE:
             found[name]["recipe_ahead"] = ahead(recipes, own, test)
     return found | {SHIPPED: measure(embedded(model.image_projection, test.printed), test)}
@@ -220,18 +220,37 @@ def _mean_of(hits: np.ndarray) -> Callable[[np.ndarray], float]:
 
 
 def tables(found: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
-    """The figures of `compare_objectives` as three tables, by title."""
-    shown: dict[str, dict[str, dict[str, Any]]] = {"signs and words": {}, "page to signal": {}, "recipe ahead by": {}}
+    """The figures of `compare_objectives` as tables, by title."""
+    rows = {}
     for name, figures in found.items():
-        words, text = {key: figures.get(key) for key in ("away", "away_mirrored", "cosine")}, figures["text"]
-        words |= {"text_r_at_1": text["r_at_1"], "text_r_at_5": text["r_at_5"], "prompts": cell(figures["prompts"])}
-        shown["signs and words"][name] = words
-        shown["page to signal"][name] = {
-            f"{way}_{key}": figures[f"signal, by {way}"][key]
-            for way in ("cosine", "volume")
-            for key in ("r_at_1", "r_at_5", "largest_share", "skewness")
-        }
-        if "recipe_ahead" in figures:
-            by = figures["recipe_ahead"]
-            shown["recipe ahead by"][name] = {key: cell({"difference": x.get("value"), **x}) for key, x in by.items()}
-    return shown
+        rows[name] = figures
+        if "mirrored" in figures:
+            rows[f"{name}, mirrored"] = figures["mirrored"]
+    return {
+        "signs and words": {
+            name: {
+                "away": figures["away"],
+                "cosine": figures["cosine"],
+                "text R@1": figures["text"]["r_at_1"],
+                "text R@5": figures["text"]["r_at_5"],
+                "prompts": figures["prompts"]["auroc"],
+            }
+            for name, figures in rows.items()
+        },
+        **{
+            f"page to {way}": {
+                name: {key: figures[way][key] for key in ("r_at_1", "r_at_5", "largest_share", "skewness")}
+                for name, figures in rows.items()
+            }
+            for way in ("signal, by cosine", "signal, by volume")
+        },
+        f"{RECIPE} ahead by": {
+            name: {key: _with_interval(by) for key, by in figures["recipe_ahead"].items()}
+            for name, figures in found.items()
+            if "recipe_ahead" in figures
+        },
+    }
+
+
+def _with_interval(by: dict[str, Any]) -> str:
+    return cell({"difference": by.get("value", by.get("difference")), "low": by["low"], "high": by["high"]})
