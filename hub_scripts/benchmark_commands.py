@@ -142,14 +142,15 @@ def completion(
     number: Annotated[int, typer.Option(min=1, help="Recordings.")] = 150,
     layout: Annotated[str, typer.Option(help="Layout of the page.")] = "3x4+1",
     seed: Annotated[int, typer.Option(help="Seed of the simulated recordings.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder for completion.json.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for completion.json and lead_laws.png.")] = None,
     model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
 ) -> None:
     """What is inferred of the seconds that a page does not print, against the whole recording."""
     from processing.layouts import LAYOUTS as KNOWN
 
-    from .benchmark_completion import complete, figures
+    from .benchmark_completion import answer, complete, figures
     from .benchmark_measurements import recordings
+    from .lead_law_figure import draw_laws, typical_record
     from .loading import load_reader
     from .read import prepare_folder
 
@@ -163,15 +164,20 @@ def completion(
     summary = figures(found)
     columns = ("inferred_uv", "low_uv", "high_uv", "mean_beat_uv", "nothing_uv", "better")
     _print_table(f"{len(found)} recordings, {chosen}: error of what is hidden", summary, columns)
-    laws = {name: float(np.mean([getattr(one, name) for one in found])) for name in ("law_uv", "true_law_uv")}
+    names = ("law_uv", "mean_beat_law_uv", "true_law_uv")
+    laws = {name: float(np.mean([getattr(one, name) for one in found])) for name in names}
     console.out.print(
-        f"lead laws missed by {laws['law_uv']:.1f} uV in what was inferred, {laws['true_law_uv']:.1f} in the recordings"
+        f"lead laws missed by {laws['law_uv']:.1f} uV in what was inferred, {laws['true_law_uv']:.1f} in the "
+        f"recordings, {laws['mean_beat_law_uv']:.1f} in the mean beat repeated"
     )
     if out is not None:
         prepare_folder(out)
         source = {"data": str(data) if data else "simulator", "seed": seed, "layout": chosen}
         document = {**source, "recordings": len(found), **laws, "summary": summary}
         (out / "completion.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        typical = typical_record(found)
+        shown = next(one for one in recordings(data, number, seed) if one.record_id == typical)
+        draw_laws(out / "lead_laws.png", found, answer(reader.model, reader.processor, shown, chosen))
 
 
 @app.command()
@@ -262,15 +268,15 @@ def towers(
 ) -> None:
     """Train vision transformers that see the whole page, and probe them beside the tower that reads it."""
     from .benchmark_towers import NAMES, Recipe, compare_towers
-    from .evaluate import Split, cell, read_splits
+    from .evaluate import Split, cell, evenly, read_splits
     from .loading import load_reader
     from .read import prepare_folder
 
     prepare_folder(out)
     recipe = Recipe(choices(objectives, tuple(NAMES), "--objectives"), side, steps, batch_size, seed)
-    splits = read_splits(train, validation, test)
-    chosen = np.unique(np.linspace(0, len(splits["test"].recordings) - 1, pages).round().astype(int))
-    splits["test"] = Split([splits["test"].recordings[row] for row in chosen], {})
+    splits = read_splits({"train": train, "validation": validation, "test": test})
+    recordings = splits["test"].recordings
+    splits["test"] = Split([recordings[row] for row in evenly(len(recordings), pages)], {})
     reader = load_reader(model)
     with console.progress_bar("towers") as progress:
         found = compare_towers(reader, splits, out, recipe, progress.track)
@@ -287,6 +293,40 @@ def towers(
         for name, figure in table.items():
             rows.setdefault(name, {})[task] = cell(figure)
     _print_table(f"linear probe, macro AUROC on {sizes['test']} pages", rows, tuple(found["probe"]))
+
+
+@app.command()
+def alignment(
+    train: Annotated[list[Path], typer.Option(help="Parquet of labelled recordings to train on; repeat for more.")],
+    test: Annotated[list[Path], typer.Option(help="Parquet of recordings on which projections are measured.")],
+    steps: Annotated[int, typer.Option(min=1, help="Of each training.")] = 300,
+    batch_size: Annotated[int, typer.Option(min=2, help="Recordings in a step.")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of start, texts and order.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for alignment.json.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint.", show_default="ecgscan")] = None,
+) -> None:
+    """Align what pages print with signals and reports by one objective after another, and compare what each gives."""
+    from .benchmark_alignment import Recipe, compare_objectives, tables
+    from .evaluate import read_splits
+    from .loading import load_reader
+    from .read import prepare_folder
+
+    recipe = Recipe(steps, batch_size, seed)
+    splits = read_splits({"train": train, "test": test})
+    reader = load_reader(model)
+    if not reader.model.reads:
+        raise UsageError("the checkpoint's image tower is a vision transformer; give one that reads with --model")
+    with console.progress_bar("alignment") as progress:
+        found = compare_objectives(reader, splits, recipe, progress.track)
+    sizes = {name: len(split.recordings) for name, split in splits.items()}
+    for title, rows in tables(found).items():
+        columns = tuple(next(iter(rows.values())))
+        _print_table(f"{title}, {sizes['test']} recordings", rows, columns)
+    if out is not None:
+        prepare_folder(out)
+        source = {"model": {"name": reader.name, "revision": reader.revision}, **asdict(recipe), "recordings": sizes}
+        document = {**source, "objectives": found}
+        (out / "alignment.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -25,14 +25,32 @@ class Completed:
 
     Attributes:
         rms_uv: (answers, 12) root mean square error over what a page hides of each lead, NaN where it hides nothing.
-        law_uv, true_law_uv: mean absolute lead-law residual of the inferred ten seconds and of the recording.
+        law_uv, mean_beat_law_uv, true_law_uv: mean absolute lead-law residual of the inferred ten seconds, of the mean
+            beat repeated, and of the recording.
     """
 
     record_id: str
     patient_id: str
     rms_uv: np.ndarray
     law_uv: float
+    mean_beat_law_uv: float
     true_law_uv: float
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A recording and what is answered for the part that its page hides; all (12, samples), at 500 Hz.
+
+    Attributes:
+        recorded: millivolts as recorded; `truth` around the isoelectric line, without wander.
+        shown: bool, what the page prints.
+        answers: millivolts by their names in `ANSWERS`.
+    """
+
+    recorded: np.ndarray
+    truth: np.ndarray
+    shown: np.ndarray
+    answers: dict[str, np.ndarray]
 
 
 def repeated_beat(printed: np.ndarray) -> np.ndarray:
@@ -70,28 +88,39 @@ def errors(truth: np.ndarray, answers: dict[str, np.ndarray], hidden: np.ndarray
     return np.where(count > 0, 1000.0 * np.sqrt(squares / np.maximum(count, 1)), np.nan)
 
 
-def complete(model: Any, processor: Any, recordings: Iterable[Recording], layout: str) -> Iterator[Completed]:
-    """Errors of every recording whose twelve leads are known throughout, the others are passed over."""
+def answer(model: Any, processor: Any, recording: Recording, layout: str) -> Answered:
+    """What is inferred of a recording of which all leads are known throughout, beside the trivial answers."""
     import torch
 
+    recorded = processor.feature_extractor(recording)["signal_values"][0]
+    truth = isoelectric(without_wander(recorded, float(FS)))
+    shown = printed_mask(LAYOUTS[layout], truth.shape[1])
+    with torch.inference_mode():
+        values, weight = torch.from_numpy(truth)[None], torch.from_numpy(shown).float()[None]
+        expected = torch.from_numpy(expected_beats(truth[None], shown[None].astype(np.float32)))
+        inferred = model.signal_model.complete(values, weight, expected)[0].numpy()
+    answers = (inferred, repeated_beat(np.where(shown, truth, np.nan)), np.zeros_like(truth))
+    return Answered(recorded, truth, shown, dict(zip(ANSWERS, answers, strict=True)))
+
+
+def complete(model: Any, processor: Any, recordings: Iterable[Recording], layout: str) -> Iterator[Completed]:
+    """Errors of every recording whose twelve leads are known throughout, the others are passed over."""
     for recording in recordings:
         if not np.isfinite(recording.signal).all():
             continue
-        prepared = processor.feature_extractor(recording)["signal_values"][0]
-        truth = isoelectric(without_wander(prepared, float(FS)))
-        shown = printed_mask(LAYOUTS[layout], truth.shape[1])
-        with torch.inference_mode():
-            values, weight = torch.from_numpy(truth)[None], torch.from_numpy(shown).float()[None]
-            expected = torch.from_numpy(expected_beats(truth[None], shown[None].astype(np.float32)))
-            inferred = model.signal_model.complete(values, weight, expected)[0].numpy()
-        answers = {
-            "inferred": inferred,
-            "mean beat": repeated_beat(np.where(shown, truth, np.nan)),
-            "nothing": np.zeros_like(truth),
-        }
-        law, true_law = (1000.0 * float(np.abs(law_residuals(signal)).mean()) for signal in (inferred, prepared))
-        rms = errors(truth, answers, ~shown)
-        yield Completed(recording.record_id, recording.patient_id, rms, law, true_law)
+        found = answer(model, processor, recording, layout)
+        signals = (found.answers["inferred"], found.answers["mean beat"], found.recorded)
+        yield Completed(
+            recording.record_id,
+            recording.patient_id,
+            errors(found.truth, found.answers, ~found.shown),
+            *(float(laws_missed_uv(signal).mean()) for signal in signals),
+        )
+
+
+def laws_missed_uv(signal: np.ndarray) -> np.ndarray:
+    """(samples,) by how much (12, samples) millivolts miss the five lead laws in the mean, in uV."""
+    return 1000.0 * np.abs(law_residuals(signal)).mean(0)
 
 
 def _median_of(values: np.ndarray) -> Callable[[np.ndarray], float]:

@@ -13,6 +13,7 @@ from modeling_ecgscan.vit_ecgscan import ECGScanViTModel
 from processing.findings import TASKS
 from processing.records import Recording
 
+from .alignment_targets import alignment_targets
 from .arguments import UsageError
 from .evaluate import LAYOUT, Split, can_tell, difference, figure, labelled
 from .linear_probe import Probe, linear_probe
@@ -20,7 +21,6 @@ from .loading import Reader
 from .representations import page_features, signal_features
 from .tower_training import (
     Objective,
-    tower_data,
     tower_features,
     train_tower,
     untrained_tower,
@@ -87,7 +87,7 @@ def _trained(
     reader: Reader, recordings: list[Recording], out: Path, recipe: Recipe, track: Track
 ) -> dict[str, ECGScanViTModel]:
     """The tower of each objective, by its name in the table; those in `out` are not trained again."""
-    towers, data = {}, None
+    towers, shown = {}, None
     settings = {**asdict(recipe), "objectives": None, "revision": reader.revision, "recordings": len(recordings)}
     for name in recipe.objectives:
         towers[NAMES[name]] = tower = untrained_tower(reader.model.config, recipe.side, recipe.seed)
@@ -96,10 +96,10 @@ def _trained(
             _refuse_another(out / f"{name}.json", settings)
             load_model(tower, kept)
             continue
-        if data is None:
+        if shown is None:
             shown = _training_pages(recordings, recipe.side, recipe.seed, track)
-            data = tower_data(reader, recordings, shown, recipe.seed)
-        objective = Objective(name, tower, reader.model.config, data)
+            targets = alignment_targets(reader, recordings, _VIEWS, recipe.seed)
+        objective = Objective(name, tower, reader.model.config, shown, targets)
         numbers = track(range(recipe.steps), description=NAMES[name])
         losses = train_tower(objective, numbers, recipe.steps, recipe.batch_size, recipe.seed)
         (out / f"{name}.json").write_text(json.dumps({"settings": settings, "losses": losses}) + "\n")

@@ -123,16 +123,29 @@ def evaluate(
     test: Annotated[list[Path], typer.Option(help="Parquet on which they are measured.")],
     out: Annotated[Path, typer.Option(help="Folder for evaluation.json and embeddings.png.")],
     pages: Annotated[int, typer.Option(min=0, help="Test recordings that are rendered and read.")] = 200,
-    condition: Annotated[Literal["clean", "scan", "photo"], typer.Option(help="How worn the pages are.")] = "scan",
+    condition: Annotated[
+        list[str] | None,
+        typer.Option(help="How worn the pages are: clean, scan or photo; repeat for more.", show_default="scan"),
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Layout of the pages.")] = "3x4+1",
     seed: Annotated[int, typer.Option(help="Seed of the rendered pages.")] = 0,
     model: Model = None,
 ) -> None:
     """Measure what the embeddings know: linear probes, prompts, retrieval."""
+    from processing.layouts import LAYOUTS
+
     from .evaluate import evaluate_command
 
-    raise typer.Exit(
-        evaluate_command(train, validation, test, out, pages=pages, condition=condition, seed=seed, model=model)
+    code = evaluate_command(
+        {"train": train, "validation": validation, "test": test},
+        out,
+        pages=pages,
+        conditions=choices(",".join(condition or ["scan"]), ("clean", "scan", "photo"), "--condition"),
+        layout=choices(layout, tuple(LAYOUTS), "--layout")[0],
+        seed=seed,
+        model=model,
     )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from .loading import Reader, load_reader
 from .patients import refuse_shared_patients
 from .read import prepare_folder
 from .representations import Features, page_features, signal_features, text_features
+from .retrieval import distinct_texts, recalls
 from .statistics import auroc, bootstrap, macro, paired_bootstrap
 
 LAYOUT = "3x4+1"
@@ -45,13 +46,12 @@ class Split:
 
 
 def evaluate_command(
-    train: list[Path],
-    validation: list[Path],
-    test: list[Path],
+    splits: dict[str, list[Path]],
     out: Path,
     *,
     pages: int,
-    condition: str,
+    conditions: tuple[str, ...],
+    layout: str,
     seed: int,
     model: str | None,
 ) -> int:
@@ -59,41 +59,33 @@ def evaluate_command(
     if pages:
         check_installed()
     prepare_folder(out)
-    splits = read_splits(train, validation, test)
+    data = read_splits(splits)
     reader = load_reader(model)
-    _featurise(reader, splits)
-    shown = np.linspace(0, len(splits["test"].recordings) - 1, min(pages, len(splits["test"].recordings)))
-    seen = np.unique(shown.round().astype(int)) if pages else np.array([], int)
+    _featurise(reader, data, layout)
+    test = data["test"]
+    seen = evenly(len(test.recordings), pages)
+    shown, unread = _pages(reader, [test.recordings[row] for row in seen], conditions, layout, seed)
     document: dict[str, Any] = {
         "model": {"name": reader.name, "revision": reader.revision},
-        "recordings": {name: len(split.recordings) for name, split in splits.items()},
-        "layout": LAYOUT,
-        "condition": condition,
+        "recordings": {name: len(split.recordings) for name, split in data.items()},
+        "layout": layout,
+        "conditions": conditions,
         "pages": len(seen),
+        "pages_unread": unread,
         "seed": seed,
+        "probe": {task: _probes(data, task, seen, shown) for task in TASKS},
+        "prompts": _prompts(reader, test, seen, shown),
     }
-    page = None
-    if len(seen):
-        console.out.print(f"reading {len(seen)} rendered pages ...", markup=False)
-        page, document["pages_unread"] = page_features(
-            reader,
-            (splits["test"].recordings[row] for row in seen),
-            layout=LAYOUT,
-            condition=condition,
-            seed=seed,
-        )
-    document["probe"] = {task: _probes(splits, task, seen, page) for task in TASKS}
-    document["prompts"] = _prompts(reader, splits["test"], seen, page)
-    if page is not None:
-        document["retrieval"] = _retrieval(page.embedding, splits["test"].features["signal, 10 s"].embedding, seen)
+    if shown:
+        document["retrieval"] = _retrieval(reader, test, seen, shown)
     (out / "evaluation.json").write_text(json.dumps(document, indent=1) + "\n")
-    if page is not None:
+    if shown:
         draw_map(
             out / "embeddings.png",
-            splits["test"].features["signal, 10 s"].embedding,
-            splits["test"].truth("super"),
+            test.features["signal, 10 s"].embedding,
+            test.truth("super"),
             list(task_classes("super")),
-            pages=page.embedding,
+            pages={name: page.embedding for name, page in shown.items()},
             seen=seen,
             seed=seed,
         )
@@ -101,14 +93,30 @@ def evaluate_command(
     return 0
 
 
-def read_splits(train: list[Path], validation: list[Path], test: list[Path]) -> dict[str, Split]:
-    """Recordings of the three splits by name, without features yet; no patient stands in two of them."""
-    splits = {
-        name: Split([recording for path in paths for recording in _read(path)], {})
-        for name, paths in (("train", train), ("validation", validation), ("test", test))
+def evenly(rows: int, count: int) -> np.ndarray:
+    """Numbers of at most `count` of some rows, evenly spread."""
+    return np.unique(np.linspace(0, rows - 1, min(count, rows)).round().astype(int))
+
+
+def _pages(
+    reader: Reader, recordings: list[Recording], conditions: tuple[str, ...], layout: str, seed: int
+) -> tuple[dict[str, Features], dict[str, int]]:
+    """Features of the rendered pages of the same recordings in each condition, and how many showed no ECG, by name."""
+    shown, unread = {}, {}
+    for condition in conditions if recordings else ():
+        name = "image" if len(conditions) == 1 else f"image, {condition}"
+        console.out.print(f"reading {len(recordings)} rendered pages ({condition}) ...", markup=False)
+        shown[name], unread[name] = page_features(reader, recordings, layout=layout, condition=condition, seed=seed)
+    return shown, unread
+
+
+def read_splits(splits: dict[str, list[Path]]) -> dict[str, Split]:
+    """Recordings of splits by name, without features yet; no patient stands in two of them."""
+    read = {
+        name: Split([recording for path in paths for recording in _read(path)], {}) for name, paths in splits.items()
     }
-    refuse_shared_patients({name: split.patients for name, split in splits.items()})
-    return splits
+    refuse_shared_patients({name: split.patients for name, split in read.items()})
+    return read
 
 
 def _read(path: Path) -> list[Recording]:
@@ -121,7 +129,7 @@ def _read(path: Path) -> list[Recording]:
     return recordings
 
 
-def _featurise(reader: Reader, splits: dict[str, Split]) -> None:
+def _featurise(reader: Reader, splits: dict[str, Split], layout: str) -> None:
     """The signal tower's features of all splits, and those of the same tower with random weights."""
     import torch
 
@@ -129,17 +137,17 @@ def _featurise(reader: Reader, splits: dict[str, Split]) -> None:
     untrained = type(reader.model)(reader.model.config).eval()
     wanted = (
         ("signal, 10 s", reader.model, None),
-        ("signal, printed", reader.model, LAYOUT),
-        ("random weights, printed", untrained, LAYOUT),
+        ("signal, printed", reader.model, layout),
+        ("random weights, printed", untrained, layout),
     )
     with console.progress_bar("features") as progress:
-        for name, model, layout in wanted:
+        for name, model, shown in wanted:
             for split in splits.values():
                 recordings = progress.track(split.recordings, description=name)
-                split.features[name] = signal_features(model, reader.processor, recordings, layout)
+                split.features[name] = signal_features(model, reader.processor, recordings, shown)
 
 
-def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, page: Features | None) -> dict[str, Any]:
+def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, pages: dict[str, Features]) -> dict[str, Any]:
     """Macro AUROC on test by representation and share of the labels.
 
     The image tower is probed with the regression that was fitted on what pages print, as it is the same encoder.
@@ -161,13 +169,14 @@ def _probes(splits: dict[str, Split], task: str, seen: np.ndarray, page: Feature
             on_test = figure(truth[told], score[told], patients[told])
             figures.setdefault(f"{result.fraction:g}", []).append({"seed": result.seed, **on_test})
         found[name] = figures
-        if name == "signal, printed" and page is not None:
-            rows = np.asarray(told)[seen]
-            on_page = result.probe.scores(page.pooled)
-            found["image"] = {"1": [{"seed": 0, **figure(truth[seen][rows], on_page[rows], patients[seen][rows])}]}
-            found["image minus signal, printed"] = difference(
-                truth[seen][rows], on_page[rows], score[seen][rows], patients[seen][rows]
-            )
+        if name != "signal, printed":
+            continue
+        rows = np.asarray(told)[seen]
+        of_page = truth[seen][rows], patients[seen][rows]
+        for image, page in pages.items():
+            on_page = result.probe.scores(page.pooled)[rows]
+            found[image] = {"1": [{"seed": 0, **figure(of_page[0], on_page, of_page[1])}]}
+            found[f"{image} minus {name}"] = difference(of_page[0], on_page, score[seen][rows], of_page[1])
     return found
 
 
@@ -206,10 +215,10 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _prompts(reader: Reader, test: Split, seen: np.ndarray, page: Features | None) -> dict[str, Any]:
-    """Macro AUROC of the superclasses from prompts: the mean embedding of every wording of every member."""
+def superclass_prompts(reader: Reader) -> np.ndarray:
+    """(superclasses, projection_dim) the mean embedding of every wording of every member of each."""
     members = class_findings("super")
-    prompts = np.stack(
+    return np.stack(
         [
             text_features(
                 reader.model,
@@ -219,22 +228,33 @@ def _prompts(reader: Reader, test: Split, seen: np.ndarray, page: Features | Non
             for name in members
         ]
     )
+
+
+def _prompts(reader: Reader, test: Split, seen: np.ndarray, pages: dict[str, Features]) -> dict[str, Any]:
+    """Macro AUROC of the superclasses by their prompts."""
+    prompts = superclass_prompts(reader)
     truth, patients = test.truth("super"), np.array(test.patients)
     found = {
         name: figure(truth, test.features[name].embedding @ prompts.T, patients)
         for name in ("signal, 10 s", "signal, printed")
     }
-    if page is not None:
-        found["image"] = figure(truth[seen], page.embedding @ prompts.T, patients[seen])
+    for name, page in pages.items():
+        found[name] = figure(truth[seen], page.embedding @ prompts.T, patients[seen])
     return found
 
 
-def _retrieval(pages: np.ndarray, signals: np.ndarray, seen: np.ndarray) -> dict[str, float]:
-    """Share of pages whose own recording, whole, is the nearest, or among the five nearest, of all test recordings."""
-    similarity = pages @ signals.T
-    own = similarity[np.arange(len(pages)), seen]
-    rank = (similarity > own[:, None]).sum(1)
-    return {"among": len(signals), "r_at_1": float((rank < 1).mean()), "r_at_5": float((rank < 5).mean())}
+def _retrieval(reader: Reader, test: Split, seen: np.ndarray, pages: dict[str, Features]) -> dict[str, Any]:
+    """Whether a page finds its own recording, whole, among all of test, and its own text among their distinct ones."""
+    texts, own = distinct_texts(test.recordings)
+    words = text_features(reader.model, reader.processor.tokenizer, texts)
+    signals = test.features["signal, 10 s"].embedding
+    return {
+        name: {
+            "recording": recalls(page.embedding @ signals.T, seen),
+            "text": recalls(page.embedding @ words.T, own[seen]),
+        }
+        for name, page in pages.items()
+    }
 
 
 def representations(document: dict[str, Any]) -> list[str]:
@@ -259,9 +279,9 @@ def _print(document: dict[str, Any]) -> None:
     console.out.print(table)
     prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
     console.out.print(f"prompts, superclasses: {prompts}", markup=False)
-    if "retrieval" in document:
-        found = document["retrieval"]
-        console.out.print(
-            f"page to recording among {found['among']}: R@1 {found['r_at_1']:.2f}, R@5 {found['r_at_5']:.2f}",
-            markup=False,
-        )
+    for name, found in document.get("retrieval", {}).items():
+        for what, figures in found.items():
+            console.out.print(
+                f"{name} to {what} among {figures['among']}: R@1 {figures['r_at_1']:.2f}, R@5 {figures['r_at_5']:.2f}",
+                markup=False,
+            )

@@ -36,7 +36,7 @@ def draw_map(
     truth: np.ndarray,
     classes: list[str],
     *,
-    pages: np.ndarray,
+    pages: dict[str, np.ndarray],
     seen: np.ndarray,
     seed: int,
 ) -> None:
@@ -45,21 +45,21 @@ def draw_map(
     Args:
         signals: (recordings, dimensions) unit vectors.
         truth: (recordings, classes) bool; recordings of none are left out, those of several are grey.
-        pages: (pages, dimensions) unit vectors.
+        pages: (pages, dimensions) unit vectors by name, the same recordings in each.
         seen: (pages,) which recording each page shows.
     """
     from matplotlib.figure import Figure
 
     groups = _groups(truth)
-    places = map_of(np.concatenate([signals, pages]), seed=seed)
-    whole, paper = places[: len(signals)], places[len(signals) :]
-    figure = Figure(figsize=(11, 5.2), layout="constrained")
-    for axes, points, group, title in zip(
-        figure.subplots(1, 2, sharex=True, sharey=True),
-        (whole, paper),
-        (groups, groups[seen]),
-        (f"{len(signals)} recordings", f"{len(pages)} pages"),
-        strict=True,
+    whole, *papers = np.split(
+        map_of(np.concatenate([signals, *pages.values()]), seed=seed),
+        len(signals) + len(seen) * np.arange(len(pages)),
+    )
+    panels = [(f"{len(signals)} recordings", whole, groups)]
+    panels += [(f"{len(seen)} pages ({name})", paper, groups[seen]) for name, paper in zip(pages, papers, strict=True)]
+    figure = Figure(figsize=(5.5 * len(panels), 5.2), layout="constrained")
+    for axes, (title, points, group) in zip(
+        figure.subplots(1, len(panels), sharex=True, sharey=True), panels, strict=True
     ):
         for number, name in ((len(classes), "several"), *enumerate(classes)):
             own = group == number

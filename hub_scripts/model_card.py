@@ -122,7 +122,7 @@ def evaluation_section(document: dict[str, Any]) -> str:
     lines = [
         f"`ecgscan evaluate`: macro AUROC on {among['test']} recordings of linear probes fitted on {among['train']}, "
         f"95 % intervals over patients; printed is what a {document['layout']} page shows, image what was read from "
-        f"{document['pages']} rendered pages ({document['condition']}, seed {document['seed']}); "
+        f"{document['pages']} rendered pages ({', '.join(document['conditions'])}, seed {document['seed']}); "
         f"weights {document['model']['revision']}.",
         "",
         f"| features | {' | '.join(tasks)} |",
@@ -134,12 +134,13 @@ def evaluation_section(document: dict[str, Any]) -> str:
     ]
     prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
     lines += ["", f"Superclasses by prompts: {prompts}."]
-    if "retrieval" in document:
-        found = document["retrieval"]
-        lines[-1] += (
-            f" A page finds its own recording among {found['among']} in {100 * found['r_at_1']:.0f} of 100 cases, "
-            f"among the nearest five in {100 * found['r_at_5']:.0f}."
+    for name, found in document.get("retrieval", {}).items():
+        own = " and ".join(
+            f"its own {'report' if what == 'text' else what} among {figures['among']} in "
+            f"{100 * figures['r_at_1']:.0f} of 100 cases ({100 * figures['r_at_5']:.0f} among the nearest five)"
+            for what, figures in found.items()
         )
+        lines[-1] += f" A page ({name}) finds {own}."
     return "\n".join(lines)
 
 
@@ -178,7 +179,7 @@ def _probe_results(documents: Sequence[dict[str, Any]]) -> Iterator[Any]:
 
     for document in documents:
         for task, found in document["probe"].items():
-            for name in ("signal, 10 s", "signal, printed", "image"):
+            for name in ("signal, 10 s", "signal, printed", *document.get("retrieval", {})):
                 figure = found.get(name, {}).get("1", [{}])[0].get("auroc")
                 if figure is not None:
                     yield EvalResult(

@@ -14,7 +14,7 @@ from processing.signal_views import isoelectric, printed_mask, without_wander
 
 from .loading import Reader
 
-_BATCH = 32
+_BATCH, _TEXTS = 32, 64
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,11 @@ def page_features(
 @torch.inference_mode()
 def text_features(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
     """(texts, projection_dim) unit vectors."""
-    tokens = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
-    return model.get_text_features(tokens["input_ids"], tokens["attention_mask"]).float().numpy()
+    parts = []
+    for start in range(0, len(texts), _TEXTS):
+        tokens = tokenizer(texts[start : start + _TEXTS], padding=True, truncation=True, return_tensors="pt")
+        parts.append(model.get_text_features(tokens["input_ids"], tokens["attention_mask"]).float().numpy())
+    return np.concatenate(parts)
 
 
 def _unit(projected: torch.Tensor) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Image towers that see the whole page, trained under one recipe: peers of the tower that reads."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,17 +10,14 @@ from torch import Tensor, nn
 from modeling_ecgscan import ECGScanModel
 from modeling_ecgscan.blocks_ecgscan import fast_precision
 from modeling_ecgscan.configuration_ecgscan import ECGScanConfig, ECGScanImageConfig
-from modeling_ecgscan.losses_ecgscan import equal_rows, implied_pairs, pairwise_loss, volume_loss
+from modeling_ecgscan.losses_ecgscan import pairwise_loss, volume_loss
 from modeling_ecgscan.vit_ecgscan import ECGScanViTModel
-from processing.findings import TASKS, task_targets
 from processing.records import Recording
 from processing.renderer import render
 
-from .loading import Reader
-from .representations import signal_features, text_features
+from .alignment_targets import AlignmentTargets
 from .training_align import CONDITIONS
 from .training_loop import optimizer_for, rate_at
-from .training_signal_text import training_text
 
 _PIXELS_PER_MM = 4.0
 _RATE = 5e-4
@@ -30,27 +26,6 @@ _SIMCLR_WIDTH = 128
 # how far a picture is moved (share of its side), scaled, turned (radians) and made lighter or darker
 _SHIFT, _SCALE, _TURN, _LIGHT = 0.05, 0.1, 0.05, 0.25
 _SIMCLR_SCALE = 0.4
-
-
-@dataclass(frozen=True)
-class TowerData:
-    """What the towers are trained on, in memory.
-
-    Attributes:
-        pages: (recordings, views, side, side, 3) uint8.
-        signals: (recordings, dim) unit vectors of the signal tower; `texts` (recordings, views, dim) of the text tower.
-        text_ids: (recordings, views) equal where texts are.
-        facts, text_facts: (recordings, F) and (recordings, views, F) bool, as `implied_pairs` takes them.
-        classes: (recordings, classes) bool of all tasks.
-    """
-
-    pages: np.ndarray
-    signals: Tensor
-    texts: Tensor
-    text_ids: Tensor
-    facts: Tensor
-    text_facts: Tensor
-    classes: Tensor
 
 
 def whole_pages(
@@ -71,43 +46,6 @@ def whole_pages(
         yield ((boxed + 1.0) * 127.5).round().to(torch.uint8).permute(1, 2, 0).numpy()
 
 
-def tower_data(reader: Reader, recordings: list[Recording], pages: np.ndarray, seed: int) -> TowerData:
-    """Everything but the pages (recordings, views, side, side, 3): the frozen towers' vectors, and what is known."""
-    rng = np.random.default_rng(seed)
-    said = [[training_text(recording, rng) for _ in range(pages.shape[1])] for recording in recordings]
-    labels = sorted({label for recording in recordings for label in recording.labels})
-    words = [text for row in said for text, _ in row]
-    numbers = {text: number for number, text in enumerate(dict.fromkeys(words))}
-    distinct = list(numbers)
-    vectors = np.concatenate(
-        [
-            text_features(reader.model, reader.processor.tokenizer, distinct[start : start + 64])
-            for start in range(0, len(distinct), 64)
-        ]
-    )
-    ids = np.array([numbers[text] for text in words]).reshape(len(recordings), -1)
-
-    def flags(names: Sequence[str]) -> np.ndarray:
-        return np.isin(labels, list(names))
-
-    return TowerData(
-        pages,
-        torch.from_numpy(signal_features(reader.model, reader.processor, recordings).embedding),
-        torch.from_numpy(vectors[ids]),
-        torch.from_numpy(ids),
-        torch.from_numpy(np.array([flags(recording.labels) for recording in recordings])),
-        torch.from_numpy(np.array([[flags(names) for _, names in row] for row in said])),
-        torch.from_numpy(
-            np.array(
-                [
-                    np.concatenate([task_targets(recording.labels, task, skip_unknown=True) for task in TASKS])
-                    for recording in recordings
-                ]
-            )
-        ),
-    )
-
-
 def untrained_tower(config: ECGScanConfig, side: int, seed: int) -> ECGScanViTModel:
     """The vision transformer with random weights."""
     torch.manual_seed(seed)
@@ -117,36 +55,41 @@ def untrained_tower(config: ECGScanConfig, side: int, seed: int) -> ECGScanViTMo
 
 
 class Objective(nn.Module):
-    """A tower with the head that one objective asks for; called with rows and views of the data, gives the loss."""
+    """A tower with the head that one objective asks for; called with rows and views of the pages, gives the loss.
 
-    def __init__(self, name: str, tower: ECGScanViTModel, config: ECGScanConfig, data: TowerData):
+    Args:
+        pages: (recordings, views, side, side, 3) uint8.
+    """
+
+    def __init__(
+        self, name: str, tower: ECGScanViTModel, config: ECGScanConfig, pages: np.ndarray, targets: AlignmentTargets
+    ):
         super().__init__()
         self.name, self.tower, self.weights = name, tower, config
         width = tower.config.hidden_size
-        self.data = data
+        self.pages, self.targets = pages, targets
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
         if name == "align":
-            self.head: nn.Module = nn.Linear(width, data.signals.shape[1], bias=False)
+            self.head: nn.Module = nn.Linear(width, targets.signals.shape[1], bias=False)
         elif name == "labels":
-            self.head = nn.Linear(width, data.classes.shape[1])
+            self.head = nn.Linear(width, targets.classes.shape[1])
         else:
             self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, _SIMCLR_WIDTH))
 
     def forward(self, rows: np.ndarray, views: np.ndarray, generator: torch.Generator) -> Tensor:
-        pages = torch.from_numpy(self.data.pages[rows, views]).permute(0, 3, 1, 2)
+        pages = torch.from_numpy(self.pages[rows, views]).permute(0, 3, 1, 2)
         if self.name == "simclr":
             twice = torch.cat([changed(pages, generator, _SIMCLR_SCALE) for _ in range(2)])
             return simclr_loss(F.normalize(self.head(self.tower(twice)).float(), dim=-1))
         hidden = self.head(self.tower(changed(pages, generator, _SCALE))).float()
         if self.name == "labels":
-            return F.binary_cross_entropy_with_logits(hidden, self.data.classes[rows].float())
+            return F.binary_cross_entropy_with_logits(hidden, self.targets.classes[rows].float())
         return self._aligned(F.normalize(hidden, dim=-1), rows, views)
 
     def _aligned(self, image: Tensor, rows: np.ndarray, views: np.ndarray) -> Tensor:
-        data, scale = self.data, self.logit_scale.clamp(max=4.6052).exp()
-        signal, text = data.signals[rows], data.texts[rows, views]
-        same = equal_rows(data.text_ids[rows, views])
-        exclude = same | implied_pairs(data.facts[rows], data.text_facts[rows, views])
+        scale = self.logit_scale.clamp(max=4.6052).exp()
+        signal, text = self.targets.signals[rows], self.targets.texts[rows, views]
+        exclude = self.targets.false_negatives(rows, views)
         smoothing = self.weights.label_smoothing
         pairs = pairwise_loss(image, signal, scale, exclude, smoothing) + pairwise_loss(
             image, text, scale, exclude, smoothing
@@ -189,7 +132,7 @@ def train_tower(objective: Objective, numbers: Iterable[int], steps: int, batch_
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     optimizer = optimizer_for(objective, _RATE)
-    recordings, views = objective.data.pages.shape[:2]
+    recordings, views = objective.pages.shape[:2]
     order: np.ndarray = np.array([], int)
     losses = []
     objective.train()

@@ -103,11 +103,22 @@ def volume(first: Tensor, second: Tensor, third: Tensor) -> Tensor:
         (...), float32; the gradient stays finite at volume 0.
     """
     first, second, third = (vectors.float() for vectors in (first, second, third))
-    a, b, c = (first * second).sum(-1), (first * third).sum(-1), (second * third).sum(-1)
+    return volume_of_cosines((first * second).sum(-1), (first * third).sum(-1), (second * third).sum(-1))
+
+
+def volume_of_cosines(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """`volume` of three unit vectors from their cosines: first and second, first and third, second and third."""
     determinant = 1 + 2 * a * b * c - a**2 - b**2 - c**2
     # Shifted and scaled so that 0 and 1 stay exact while the root keeps a finite slope at 0.
     root = (determinant.clamp(min=0.0) + _MIN_VOLUME**2).sqrt() - _MIN_VOLUME
     return root / ((1 + _MIN_VOLUME**2) ** 0.5 - _MIN_VOLUME)
+
+
+def all_volumes(image: Tensor, signal: Tensor, text: Tensor) -> Tensor:
+    """(B, N) volumes that every image (B, D) spans with every pair of a signal and its text (N, D), unit vectors."""
+    image, signal, text = (vectors.float() for vectors in (image, signal, text))
+    with torch.autocast(image.device.type, enabled=False):  # a volume near 0 is lost in bfloat16
+        return volume_of_cosines(image @ signal.T, image @ text.T, (signal * text).sum(-1))
 
 
 def volume_loss(
@@ -124,8 +135,7 @@ def volume_loss(
         image, signal, text: (B, D) unit vectors.
         exclude: (B, B) bool, pairs that are neither positive nor negative.
     """
-    volumes = volume(image[:, None], signal[None], text[None])  # (B, B)
-    return _cross_entropy_both_ways(-logit_scale * volumes, exclude, label_smoothing)
+    return _cross_entropy_both_ways(-logit_scale * all_volumes(image, signal, text), exclude, label_smoothing)
 
 
 def lead_residuals(signal: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -245,6 +255,7 @@ def classification_loss(logits: Tensor, labels: Tensor, several: bool) -> Tensor
 
 __all__ = [
     "LIMB_LAWS",
+    "all_volumes",
     "classification_loss",
     "equal_rows",
     "findings_loss",
@@ -259,4 +270,5 @@ __all__ = [
     "soft_lead_loss",
     "volume",
     "volume_loss",
+    "volume_of_cosines",
 ]

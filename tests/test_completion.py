@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from hub_scripts.benchmark_completion import ANSWERS, errors, repeated_beat
+from hub_scripts.benchmark_completion import ANSWERS, Completed, errors, laws_missed_uv, repeated_beat
+from hub_scripts.lead_law_figure import typical_record
 from modeling_ecgscan.beats_ecgscan import expected_beats
 from processing.layouts import LAYOUTS
-from processing.leads import LEADS
+from processing.leads import LEADS, limb_leads_from
 from processing.signal_views import printed_mask
 
 
@@ -68,6 +70,21 @@ def test_errors_are_those_of_the_hidden_samples_in_microvolts():
     assert np.isnan(found[:, 2:]).all()
 
 
+def test_an_offset_in_one_lead_misses_the_laws_by_its_share():
+    signal = np.zeros((12, 10))
+    signal[:6] = limb_leads_from(np.linspace(0, 1, 10), np.linspace(1, 0, 10))
+    assert laws_missed_uv(signal) == pytest.approx(0.0, abs=1e-9)
+    signal[3] += 0.1  # aVR stands in two laws of five, once each
+    assert laws_missed_uv(signal) == pytest.approx(100.0 * 2 / 5)
+
+
+def test_the_recording_that_is_drawn_is_the_middle_one():
+    found = [
+        Completed(name, name, np.zeros((3, 12)), 0.0, uv, 0.4) for name, uv in (("a", 9.0), ("b", 1.0), ("c", 5.0))
+    ]
+    assert typical_record(found) == "c"
+
+
 def test_the_command_tells_every_hidden_lead_and_all_together(ecgscan, tiny, tmp_path):
     code, out, _ = ecgscan("benchmark", "completion", "--number", 4, "--out", tmp_path, "--model", tiny)
     assert code == 0
@@ -75,4 +92,6 @@ def test_the_command_tells_every_hidden_lead_and_all_together(ecgscan, tiny, tmp
     assert set(document["summary"]) == {*LEADS, "all leads"} - {"II"}  # its rhythm strip hides nothing
     assert document["law_uv"] < 1.0  # the limb leads are lawful by construction
     assert document["recordings"] == 4
+    with Image.open(tmp_path / "lead_laws.png") as picture:
+        assert picture.size == (1540, 704)
     assert "all leads" in out

@@ -9,7 +9,6 @@ from PIL import Image
 
 from hub_scripts import evaluate_map
 from hub_scripts.arguments import UsageError
-from hub_scripts.evaluate import _retrieval
 from hub_scripts.evaluate_map import map_of
 from hub_scripts.representations import signal_features
 from modeling_ecgscan import ECGScanModel
@@ -40,9 +39,11 @@ def test_every_representation_is_probed_and_pages_are_retrieved(ecgscan, tiny, s
     for name in ("signal, 10 s", "signal, printed", "random weights, printed"):
         figure = found[name]["1"][0]
         assert 0 <= figure["low"] <= figure["auroc"] <= figure["high"] <= 1
+    assert found["signal, printed"] != found["signal, 10 s"]
     assert "left_out" in document["probe"]["form"]
     assert document["pages"] == 3
-    assert document["retrieval"]["among"] == document["recordings"]["test"]
+    assert set(document["retrieval"]) == {"image"}
+    assert document["retrieval"]["image"]["recording"]["among"] == document["recordings"]["test"]
     assert "signal, 10 s" in out
     with Image.open(tmp_path / "embeddings.png") as picture:
         assert picture.size == (1210, 572)
@@ -55,11 +56,33 @@ def test_a_patient_on_both_sides_is_refused(ecgscan, tiny, splits, tmp_path):
     assert "both in train and in test" in err
 
 
-def test_a_page_that_lies_nearest_to_its_own_recording_counts_as_found():
-    signals, seen = np.eye(6), np.array([1, 4, 5])
-    assert _retrieval(signals[seen], signals, seen) == {"among": 6, "r_at_1": 1.0, "r_at_5": 1.0}
-    shifted = _retrieval(np.roll(signals, 1, axis=0)[seen] + 0.5 * signals[seen], signals, seen)
-    assert (shifted["r_at_1"], shifted["r_at_5"]) == (0.0, 1.0)
+def test_the_same_recordings_are_rendered_in_each_condition_and_layout(ecgscan, tiny, splits, tmp_path):
+    options = ("--condition", "clean", "--condition", "scan", "--layout", "6x2", "--pages", 2)
+    code, out, _ = ecgscan("evaluate", *_options(splits), "--out", tmp_path, *options, "--model", tiny)
+    assert code == 0
+    document = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (document["layout"], document["conditions"], document["pages"]) == ("6x2", ["clean", "scan"], 2)
+    for name in ("image, clean", "image, scan"):
+        assert {name, f"{name} minus signal, printed"} <= set(document["probe"]["super"])
+        assert name in document["prompts"]
+        assert document["retrieval"][name]["text"]["among"] <= document["recordings"]["test"]
+        assert name in out
+    with Image.open(tmp_path / "embeddings.png") as picture:
+        assert picture.size == (1815, 572)  # a panel of recordings and one for each condition
+
+
+def test_of_a_layout_that_prints_all_the_probe_sees_the_whole_recording(ecgscan, tiny, splits, tmp_path):
+    options = ("--layout", "12x1", "--pages", 0, "--out", tmp_path, "--model", tiny)
+    assert ecgscan("evaluate", *_options(splits), *options)[0] == 0
+    found = json.loads((tmp_path / "evaluation.json").read_text())["probe"]["super"]
+    assert found["signal, printed"] == found["signal, 10 s"]
+    assert not any(name.startswith("image") for name in found)
+
+
+def test_an_unknown_layout_is_refused(ecgscan, tiny, splits, tmp_path):
+    code, _, err = ecgscan("evaluate", *_options(splits), "--out", tmp_path, "--layout", "5x5", "--model", tiny)
+    assert code == 2
+    assert "--layout" in err
 
 
 def test_on_the_map_rows_lie_nearest_to_rows_of_their_own_kind():

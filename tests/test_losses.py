@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from modeling_ecgscan.losses_ecgscan import (
+    all_volumes,
     equal_rows,
     height_loss,
     implied_pairs,
@@ -52,6 +53,15 @@ def test_the_volume_is_the_area_of_two_times_the_distance_of_the_third():
     text = torch.tensor([0.5, math.sqrt(3) / 2, 0.0])
     image = torch.tensor([math.cos(math.pi / 6), 0.0, 0.5])
     assert volume(image, signal, text).item() == pytest.approx(math.sqrt(3) / 4, abs=1e-4)
+
+
+def test_all_volumes_are_those_of_every_image_with_every_pair_in_low_precision_too():
+    generator = torch.Generator().manual_seed(0)
+    image, signal, text = (F.normalize(torch.randn(n, 8, generator=generator), dim=-1) for n in (4, 3, 3))
+    expected = volume(image[:, None], signal[None], text[None])
+    assert torch.allclose(all_volumes(image, signal, text), expected, atol=1e-5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.allclose(all_volumes(image, signal, text), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [2, 5])

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hub_scripts.arguments import UsageError
-from hub_scripts.model_card import card_of, main
+from hub_scripts.model_card import card_of, evaluation_section, main, with_figures
 
 CARD = """---
 license: apache-2.0
@@ -90,6 +90,39 @@ def test_a_checkpoint_without_a_card_gets_one_that_names_the_repository(figures,
     assert 'AutoModel.from_pretrained("heart-lab/reader", trust_remote_code=True)' in card
     assert "rendered clean" in card
     assert not (folder / "README.md").exists()
+
+
+def test_pages_of_every_condition_stand_in_the_card_with_their_own_figures():
+    def figure(auroc: float) -> dict:
+        return {"1": [{"auroc": auroc, "low": auroc - 0.1, "high": auroc + 0.1}]}
+
+    images = {"image, clean": 0.85, "image, scan": 0.8}
+    recalled = {
+        "recording": {"among": 50, "r_at_1": 0.7, "r_at_5": 0.9},
+        "text": {"among": 40, "r_at_1": 0.1, "r_at_5": 0.3},
+    }
+    document = {
+        "model": {"name": "ecgscan", "revision": "0"},
+        "recordings": {"train": 100, "validation": 50, "test": 50},
+        "layout": "6x2",
+        "conditions": ["clean", "scan"],
+        "pages": 20,
+        "seed": 0,
+        "probe": {"super": {"classes": ["MI"], "recordings": 45, **{k: figure(value) for k, value in images.items()}}},
+        "prompts": {name: figure(value)["1"][0] for name, value in images.items()},
+        "retrieval": dict.fromkeys(images, recalled),
+    }
+    section = evaluation_section(document)
+    assert "a 6x2 page shows" in section
+    assert "20 rendered pages (clean, scan, seed 0)" in section
+    assert "| image, clean | 0.850 (0.750 to 0.950) |" in section
+    assert (
+        "A page (image, scan) finds its own recording among 50 in 70 of 100 cases (90 among the nearest five) and its "
+        "own report among 40 in 10 of 100 cases (30 among the nearest five)." in section
+    )
+    results = ModelCard(with_figures(CARD, [document])).data.eval_results
+    told = {result.metric_name: result.metric_value for result in results}
+    assert told == {"macro AUROC, image, clean": 0.85, "macro AUROC, image, scan": 0.8}
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": {"revision": "0"}}'])
