@@ -12,6 +12,8 @@ from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip, decode_layo
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.pages import open_page
+from processing.renderer import render
+from processing.simulator import simulate
 
 KNOWN = {name: [list(row) for row in layout.rows] for name, layout in LAYOUTS.items()}
 ROWS_MM = (0.0, 30.0, 60.0, 90.0)
@@ -109,3 +111,13 @@ def test_two_pages_on_one_picture_are_refused_with_the_way_out(read, page):
     found = read(np.concatenate([page, page]))
     assert found.status == "no_ecg"
     assert "cut it and read them one by one" in found.reason
+
+
+@pytest.mark.parametrize("order", ["sequential", "simultaneous"])
+def test_beats_of_a_rhythm_strip_tell_in_which_order_columns_were_recorded(read, order):
+    page = render(simulate(3), seed=5, layout="3x4+1", columns=order, condition="clean", speed=25.0, pixels_per_mm=5.0)
+    reading = read(page.image)
+    assert reading.columns == (order, "read")
+    assert not reading.warnings
+    last = next(strip for strip in reading.strips if strip["lead"] == "V4")
+    assert last["start_s"] == pytest.approx(7.5 if order == "sequential" else 0.0, abs=0.05)
