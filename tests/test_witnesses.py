@@ -49,6 +49,12 @@ def test_rhythm_strips_that_repeat_nothing_or_the_first_column_alone_tell_no_ord
     assert recorded_at_once([first, RHYTHM], [seen(waves(1)), seen(waves(1))]) is None
 
 
+def test_flat_lines_tell_no_order_of_columns():
+    flat = seen(np.zeros(len(X)))
+    assert recorded_at_once([V1, RHYTHM], [flat, seen(waves(1))]) is None
+    assert recorded_at_once([V1, RHYTHM], [seen(waves(1)), flat]) is None
+
+
 def test_rhythm_strips_that_contradict_one_another_tell_no_order_of_columns():
     v2, other = replace(V1, lead="V2", row=2), replace(RHYTHM, lead="V2", row=3)
     later = np.interp(X - 125.0, X, waves(2))
