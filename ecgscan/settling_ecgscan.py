@@ -28,7 +28,6 @@ _APART_MM = 0.7  # from where columns stand apart; ends between columns are foun
 # perspective; columns' ends and starts that are found within this are one border
 _LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.12, 4.0
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
-_SAME_END_MM = 5.0  # ends that belong together
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
 
@@ -187,32 +186,6 @@ def carried(strips: list[FoundStrip], old: PageGeometry, new: PageGeometry) -> l
         replace(strip, start_mm=float(start), end_mm=float(end), baseline_mm=float(rows.mean()))
         for strip, (start, end), rows in zip(strips, places[..., 0], places[..., 1], strict=True)
     ]
-
-
-def together(strips: list[FoundStrip]) -> list[FoundStrip]:
-    """Strips of a column with one start and one end, those of a row on one baseline; rows begin and end together."""
-    outer = outer_ends(strips)
-    first = float(np.median([strip.start_mm for strip, (begins, _) in zip(strips, outer, strict=True) if begins]))
-    last = float(np.median([strip.end_mm for strip, (_, ends) in zip(strips, outer, strict=True) if ends]))
-    together = []
-    for strip, (begins, ends) in zip(strips, outer, strict=True):
-        column = [(s.start_mm, s.end_mm) for s in strips if (s.column, s.is_rhythm) == (strip.column, strip.is_rhythm)]
-        start, end = (float(place) for place in np.median(column, axis=0))
-        together.append(
-            replace(
-                strip,
-                start_mm=first if begins else start,
-                end_mm=last if ends else end,
-                baseline_mm=float(np.mean([s.baseline_mm for s in strips if s.row == strip.row])),
-            )
-        )
-    return together
-
-
-def outer_ends(strips: list[FoundStrip]) -> list[tuple[bool, bool]]:
-    """Whether each strip begins where the rows begin, and whether it ends where they end."""
-    last = max(strip.end_mm for strip in strips)
-    return [(strip.column == 0, strip.end_mm > last - _SAME_END_MM) for strip in strips]
 
 
 def _spans(strips: list[FoundStrip]) -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 from .edges_ecgscan import OFFSETS_MM, edge_curve, soft_edge
 from .geometry_ecgscan import PageGeometry
 from .rectifying_ecgscan import StripColumns
-from .settling_ecgscan import borders_of, carried, outer_ends, together
+from .settling_ecgscan import borders_of, carried
 from .strips_ecgscan import FoundStrip
 
-_PIECE_MM = 60.0  # pieces of traces whose middle is where they rest
+_SAME_END_MM, _PIECE_MM = 5.0, 60.0  # ends that belong together, and pieces of traces whose middle is where they rest
 _CLEAR_EDGE = 0.25  # of a strip's end, from which it counts there
 _REST_MM, _END_MM, _BORDER_MM = 1.0, 0.4, 1.0  # ours: errors of rests, of starts and ends, of borders between columns
 # ours: how much pages usually lean, are sheared, and shrink with distance over a row's length; how much they must
@@ -72,7 +72,7 @@ def made_upright(
         lean = least_squares(lambda some: off(np.append(some, np.zeros(3))), np.zeros(1), loss="soft_l1").x
         terms = np.append(lean, np.zeros(3))
     other = replace(geometry, paper=_flat(geometry.paper - middle, terms) + middle)
-    return other, together(carried(_with_own_ends(strips, columns), geometry, other)), at_angle
+    return other, _together(carried(_with_own_ends(strips, columns), geometry, other)), at_angle
 
 
 def _uneven(places: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def _flat(places: np.ndarray, terms: np.ndarray) -> np.ndarray:
 def _points(strips: list[FoundStrip], columns: list[StripColumns]) -> list[_Points]:
     """Where the traces of each row rest, where the first strips begin, and where the last end."""
     rests, starts, ends = _Points([], [], 1, _REST_MM), _Points([], [], 0, _END_MM), _Points([], [], 0, _END_MM)
-    for strip, trace, (first, last) in zip(strips, columns, outer_ends(strips), strict=True):
+    for strip, trace, (first, last) in zip(strips, columns, _outer(strips), strict=True):
         if first:
             place, weight = _own_start(trace, strip.start_mm)
             _add(starts, (place, strip.baseline_mm), 0, weight > _CLEAR_EDGE)
@@ -118,7 +118,7 @@ def _add(points: _Points, place: tuple[float, float], group: int, clear: bool) -
 def _with_own_ends(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
     """Strips that begin and end a row with the ends that they show themselves, where those are clear."""
     own = []
-    for strip, trace, (first, last) in zip(strips, columns, outer_ends(strips), strict=True):
+    for strip, trace, (first, last) in zip(strips, columns, _outer(strips), strict=True):
         start, begins = _own_start(trace, strip.start_mm)
         end, ceases = _own_end(trace, strip.end_mm)
         own.append(
@@ -129,6 +129,32 @@ def _with_own_ends(strips: list[FoundStrip], columns: list[StripColumns]) -> lis
             )
         )
     return own
+
+
+def _together(strips: list[FoundStrip]) -> list[FoundStrip]:
+    """Strips of a column with one start and one end, those of a row on one baseline; rows begin and end together."""
+    outer = _outer(strips)
+    first = float(np.median([strip.start_mm for strip, (begins, _) in zip(strips, outer, strict=True) if begins]))
+    last = float(np.median([strip.end_mm for strip, (_, ends) in zip(strips, outer, strict=True) if ends]))
+    moved = []
+    for strip, (begins, ends) in zip(strips, outer, strict=True):
+        column = [(s.start_mm, s.end_mm) for s in strips if (s.column, s.is_rhythm) == (strip.column, strip.is_rhythm)]
+        start, end = (float(place) for place in np.median(column, axis=0))
+        moved.append(
+            replace(
+                strip,
+                start_mm=first if begins else start,
+                end_mm=last if ends else end,
+                baseline_mm=float(np.mean([s.baseline_mm for s in strips if s.row == strip.row])),
+            )
+        )
+    return moved
+
+
+def _outer(strips: list[FoundStrip]) -> list[tuple[bool, bool]]:
+    """Whether each strip begins where the rows begin, and whether it ends where they end."""
+    last = max(strip.end_mm for strip in strips)
+    return [(strip.column == 0, strip.end_mm > last - _SAME_END_MM) for strip in strips]
 
 
 def _own_start(columns: StripColumns, near_mm: float) -> tuple[float, float]:

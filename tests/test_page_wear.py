@@ -98,6 +98,6 @@ def test_a_window_over_the_whole_paper_has_the_pictures_size_at_any_scale(height
 
 
 @pytest.mark.parametrize("sigma", [5, 12])
-def test_thewide_blur_is_opencvs_to_the_bit(sigma):
+def test_the_wide_blur_is_opencvs_to_the_bit(sigma):
     noise = np.random.default_rng(sigma).integers(0, 256, (130, 170), dtype=np.uint8)
     assert np.array_equal(wide_blur(noise, sigma), cv2.GaussianBlur(noise, (0, 0), sigma))
