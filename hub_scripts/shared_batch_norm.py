@@ -3,11 +3,53 @@
 torch's own `SyncBatchNorm` does so on GPUs alone; this one also without.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from modeling_ecgscan.losses_ecgscan import gather_with_gradient
+
+
+def _shared_statistics(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and variance by channel (channels,), and how many values a channel has, over all processes."""
+    unused = torch.zeros(values.shape[1], device=values.device)
+    mean, variance = torch.ops.aten.batch_norm_update_stats(values, unused, unused.clone(), 0.0)
+    count = mean.new_tensor([values.numel() / values.shape[1]])
+    # all in one message: messages are what this costs
+    gathered = gather_with_gradient(torch.cat([mean, variance, count])[None])
+    means, variances, counts = gathered.split([len(mean), len(mean), 1], dim=1)
+    share = counts / counts.sum()
+    mean = (share * means).sum(0)
+    # within each process, and between their means
+    return mean, (share * (variances + (means - mean).square())).sum(0), counts.sum()
+
+
+class _Normalised(torch.autograd.Function):
+    """`weight * (input - mean) / sqrt(variance + eps) + bias`, where mean and variance are those of the input."""
+
+    @staticmethod
+    def forward(ctx: Any, input: Tensor, weight: Tensor, bias: Tensor, *statistics: Any) -> Tensor:
+        mean, variance, ctx.count, ctx.eps = statistics
+        ctx.save_for_backward(input, weight, mean, variance)
+        return torch.nn.functional.batch_norm(input, mean, variance, weight, bias, eps=ctx.eps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Of the input, Ioffe and Szegedy 2015, section 3: what moves mean or variance is taken out."""
+        input, weight, mean, variance = ctx.saved_tensors
+        direct, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
+            grad.contiguous(), input, weight, mean, variance, None, None, False, ctx.eps, [True, True, True]
+        )
+        sums = gather_with_gradient(torch.cat([of_weight, of_bias])[None]).sum(0) / ctx.count
+        of_all, bias_of_all = sums.chunk(2)
+        inverse = (variance + ctx.eps).rsqrt()
+        slope = of_all * weight * inverse.square()
+        level = bias_of_all * weight * inverse - slope * mean
+        shape = [1, -1, *[1] * (input.ndim - 2)]
+        of_input = direct - (input * slope.view(shape) + level.view(shape))
+        return of_input.to(input.dtype), of_weight, of_bias, None, None, None, None
 
 
 class SharedBatchNorm(_BatchNorm):
@@ -20,17 +62,9 @@ class SharedBatchNorm(_BatchNorm):
         """The same shape (B, channels, ...) and kind as `input`."""
         if not self.training:
             return super().forward(input)
-        axes, shape = [0, *range(2, input.ndim)], [1, -1, *[1] * (input.ndim - 2)]
-        values = input.float()
-        # sums and their count in one message: messages are what this costs
-        count = values.new_tensor([values.numel() / values.shape[1]])
-        sums = gather_with_gradient(torch.cat([values.sum(axes), count])[None]).sum(0)
-        mean, count = sums[:-1] / sums[-1], sums[-1].detach()  # (channels,), scalar
-        centred = values - mean.view(shape)
-        variance = gather_with_gradient(centred.square().sum(axes)[None]).sum(0) / count
-        self._remember(mean.detach(), variance.detach() * count / (count - 1))
-        scale = self.weight * (variance + self.eps).rsqrt()
-        return (centred * scale.view(shape) + self.bias.view(shape)).to(input.dtype)
+        mean, variance, count = _shared_statistics(input.detach())
+        self._remember(mean, variance * count / (count - 1))
+        return _Normalised.apply(input, self.weight, self.bias, mean, variance, count, self.eps)
 
     @torch.no_grad()
     def _remember(self, mean: Tensor, variance: Tensor) -> None:

@@ -163,7 +163,8 @@ class BatchStream(IterableDataset):
             together = min(together, max(1, _SHUFFLE_BYTES // bytes_per_row(self.shards)))
         epoch, position = divmod(first, self.rows)
         while True:
-            order = stream.shuffle(seed=self.seed + epoch, buffer_size=together)
+            # Shards one by one, each being a fair sample: read side by side, `datasets` waits 5 s when they end.
+            order = stream.shuffle(seed=self.seed + epoch, buffer_size=together, max_buffer_input_shards=1)
             if position:
                 order = order.skip(position)
             # iter() rather than iteration: the latter would give each worker its own files only.

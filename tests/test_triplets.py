@@ -134,6 +134,13 @@ def test_an_epoch_holds_every_row_once_and_epochs_differ(shards):
     assert not set(batches[0]) & set(batches[1])  # other augmentations too
 
 
+def test_an_epoch_begins_without_a_wait(shards, monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    first(stream(shards, batch_size=37), 3)
+    assert not slept
+
+
 @pytest.mark.parametrize("start", [1, 9, 12])
 def test_a_stream_goes_on_where_it_was_stopped(shards, start):
     assert first(stream(shards, start=start), 4) == first(stream(shards), start + 4)[start:]
