@@ -6,6 +6,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from .pitch_ecgscan import at_pitch, pitch_ratio, turning_as
+
 GRID_MM = 5.0
 CELL_PX = 4  # picture pixels per cell of the locator's maps
 _NEAR_CELLS = 11  # a neighbourhood over which the slope of the phase is measured
@@ -179,6 +181,16 @@ def _unwrapped_finely(
     return surface, residual
 
 
+def _followed(
+    turned: np.ndarray, slope: np.ndarray, paper: np.ndarray, spacing: float, blind_spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """One grid direction unwrapped, nodes as near as the grid is seen; as `unwrap` returns it."""
+    amplitude, phase = np.abs(turned), np.angle(turned) / (2 * np.pi)
+    if np.percentile(amplitude, 75) > _GRID_SEEN or blind_spacing == spacing:
+        return _unwrapped_finely(phase, amplitude, slope, 0.05 + paper, spacing)
+    return unwrap(phase, amplitude, slope, 0.05 + paper, blind_spacing)
+
+
 def _missed(residual: np.ndarray, amplitude: np.ndarray) -> float:
     """Share of the grid that the map does not follow."""
     return float((amplitude**2 * (np.abs(residual) > _FOLLOWED)).sum() / max((amplitude**2).sum(), 1e-6))
@@ -326,22 +338,25 @@ def fit_geometry(
         spacing: cells between spline nodes.
         blind_spacing: the same where hardly any grid is seen, and only slopes tell the way.
     """
-    maps, residuals, amplitudes = [], [], []
-    per_cell = CELL_PX / GRID_MM
-    for axis in (0, 1):
-        sine, cosine = phase_maps[2 * axis], phase_maps[2 * axis + 1]
-        amplitude = np.clip(np.hypot(sine, cosine), 0, 1) * paper
-        phase = np.arctan2(sine, cosine) / (2 * np.pi)
-        slope = jacobian[2 * axis : 2 * axis + 2] * per_cell
-        nodes = spacing if np.percentile(amplitude, 75) > _GRID_SEEN else blind_spacing
-        follow = _unwrapped_finely if nodes == spacing else unwrap
-        surface, residual = follow(phase, amplitude, slope, 0.05 + paper, nodes)
-        maps.append(surface * GRID_MM)
-        residuals.append(np.abs(residual)[amplitude > 0.5] * GRID_MM)
-        amplitudes.append(amplitude)
-    seen = np.concatenate(residuals)
+    sines, cosines = phase_maps[0::2], phase_maps[1::2]
+    turned = np.clip(np.hypot(sines, cosines), 0, 1) * paper * np.exp(1j * np.arctan2(sines, cosines))
+    slopes = jacobian.reshape(2, 2, *paper.shape) * (CELL_PX / GRID_MM)
+    ratio = pitch_ratio(turned, slopes)
+    if ratio != 1.0:
+        rough = [
+            _followed(at_pitch(phase, slope), slope, paper, spacing, blind_spacing)[0]
+            for phase, slope in zip(turned, ratio * slopes, strict=True)
+        ]
+        turned = np.stack([turning_as(surface, phase) for surface, phase in zip(rough, turned, strict=True)])
+        slopes, blind_spacing = np.stack([np.gradient(surface)[::-1] for surface in rough]), spacing
+    surfaces, residuals = zip(
+        *(_followed(phase, slope, paper, spacing, blind_spacing) for phase, slope in zip(turned, slopes, strict=True)),
+        strict=True,
+    )
+    amplitudes = np.abs(turned)
+    seen = GRID_MM * np.abs(np.stack(residuals))[amplitudes > 0.5]
     return PageGeometry(
-        paper=np.stack(maps, -1),
+        paper=GRID_MM * np.stack(surfaces, -1),
         amplitude=np.minimum(*amplitudes),
         residual_mm=float(np.median(seen)) if seen.size else float("nan"),
         to_image=to_image,

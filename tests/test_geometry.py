@@ -8,6 +8,7 @@ import pytest
 from modeling_ecgscan.flattening_ecgscan import flat_page
 from modeling_ecgscan.geometry_ecgscan import PageGeometry, fit_geometry
 from modeling_ecgscan.levelling_ecgscan import level
+from modeling_ecgscan.pitch_ecgscan import pitch_ratio
 from modeling_ecgscan.printed_names_ecgscan import PrintedNames, in_words
 from modeling_ecgscan.pulses_ecgscan import CalibrationPulse, contradictions, find_pulse, settle_gain, settle_speed
 from modeling_ecgscan.refining_ecgscan import refine_geometry
@@ -200,8 +201,31 @@ def test_a_sharp_crease_is_followed_where_a_smooth_map_would_miss_it():
     assert np.percentile(np.abs(off - np.median(off)), 98) < 0.4
 
 
-def perspective_paper() -> np.ndarray:
-    v, u = np.mgrid[0:60, 0:80].astype(float)
+def half_doubled_phase(paper: np.ndarray) -> np.ndarray:
+    """(4, rows, columns) of a locator that takes one square for two: an octave beside the phase, as loud in places."""
+    turn = np.exp(2j * np.pi * paper.transpose(2, 0, 1) / 5.0)
+    share = 0.45 + 0.25 * np.sin(np.arange(paper.shape[1]) / 9.0)
+    mixed = (1.0 - share) * turn + share * turn**2
+    return np.stack([mixed[0].imag, mixed[0].real, mixed[1].imag, mixed[1].real])
+
+
+@pytest.mark.parametrize("factor", [0.75, 1.4])
+def test_slopes_that_are_far_off_yield_to_the_phase_even_where_it_looks_half_doubled(factor):
+    paper = perspective_paper((144, 192)) / 2.5
+    slope = np.stack([part / 4 for field in (0, 1) for part in np.gradient(paper[..., field])[::-1]])
+    geometry = fit_geometry(half_doubled_phase(paper), factor * slope, np.ones((144, 192)), np.eye(2, 3), 24.0, 96.0)
+    assert np.std(geometry.paper - paper, axis=(0, 1)).max() < 0.2
+
+
+def test_a_page_without_a_grid_has_no_pitch():
+    rng = np.random.default_rng(0)
+    noise = 0.2 * np.exp(2j * np.pi * rng.random((2, 144, 192)))
+    slopes = np.full((2, 2, 144, 192), 0.2)
+    assert pitch_ratio(noise, slopes) == pitch_ratio(4 * noise, slopes) == 1.0
+
+
+def perspective_paper(shape: tuple[int, int] = (60, 80)) -> np.ndarray:
+    v, u = np.mgrid[0 : shape[0], 0 : shape[1]].astype(float)
     depth = 1.0 + 4e-4 * u - 2e-4 * v
     return np.stack([(3.0 * u + 0.2 * v) / depth + 7.0, (2.9 * v - 0.1 * u) / depth - 3.0], -1)
 
