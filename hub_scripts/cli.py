@@ -192,6 +192,13 @@ def finetune(
         Path, typer.Argument(help="Parquet of labelled recordings, folder of class folders, or folder with a CSV.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for the checkpoint, the adapter and finetune.json.")],
+    validation: Annotated[
+        Path | None,
+        typer.Option(help="Where to choose the best epoch.", show_default="the data's own part, else a fifth of them"),
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Measured once, at the end, with intervals.", show_default="none")
+    ] = None,
     method: Annotated[
         Literal["lora", "head", "full"],
         typer.Option(help="What learns: adapters in the signal encoder, the head alone, or the whole encoder."),
@@ -212,7 +219,16 @@ def finetune(
     wanted = tuple(text.strip() for text in (labels or "").split(",") if text.strip())
     raise typer.Exit(
         finetune_command(
-            data, out, method=method, labels=wanted, epochs=epochs, rate=learning_rate, seed=seed, checkpoint=model
+            data,
+            out,
+            validation=validation,
+            test=test,
+            method=method,
+            labels=wanted,
+            epochs=epochs,
+            rate=learning_rate,
+            seed=seed,
+            checkpoint=model,
         )
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from processing.folders import LABEL_SEPARATOR
 from processing.pages import PageError, find_pages, open_page
 from processing.parquet_rows import SIGNAL_COLUMNS, require_columns
 from processing.prepared import prepared_shards_of
@@ -19,11 +20,10 @@ from processing.wfdb_records import RecordError
 from . import console
 from .arguments import UsageError
 from .loading import Reader
-from .patients import refuse_shared_patients, validation_patients
+from .patients import validation_patients
 
 SPLITS = ("train", "validation", "test")
 _FILE_COLUMNS, _LABEL_COLUMNS = ("file_name", "file"), ("label", "labels")
-_SEPARATOR = ";"
 _UNKNOWN = -32768  # of int16 microvolts: not known
 
 
@@ -78,8 +78,14 @@ class Labelled(Protocol):
     def labels(self) -> tuple[str, ...]: ...
 
 
-def gather(data: Path, reader: Reader, cache: Path, check: Callable[[Sequence[Labelled]], object]) -> Gathered:
-    """Examples of the training and validation parts of `data`; its test part is never opened.
+def gather(
+    data: Path,
+    reader: Reader,
+    cache: Path,
+    check: Callable[[Sequence[Labelled]], object],
+    parts: Sequence[str] = ("train", "validation"),
+) -> Gathered:
+    """Examples of `parts` of `data`, and those of which nobody said in which part they are; no other file is opened.
 
     Args:
         data: a folder of `ecgscan prepare`, a Parquet file or a folder of some, an image folder with a subfolder for
@@ -87,22 +93,23 @@ def gather(data: Path, reader: Reader, cache: Path, check: Callable[[Sequence[La
             `labels` separated by `;`; `patient_id` and `split` where known), or that CSV.
         cache: folder of readings, by the page's and the checkpoint's digest: each page is read once.
         check: stops, where labels can't be learned, before any page is read.
+        parts: of `SPLITS`; where it is one alone, examples of which nobody said it are put into it.
 
     Raises:
         UsageError: `data` is none of these.
     """
     found = Gathered()
-    count, sources = _sources(data)
+    count, sources = _sources(data, parts)
     if isinstance(sources, list):
-        check([source for source in sources if source.labels and source.split != "test"])
+        check([source for source in sources if source.labels and source.split in (*parts, "")])
     with console.progress_bar("examples") as progress:
         for source in progress.track(sources, total=count, description="examples"):
             if not source.labels:
                 found.left_out["no label"] += 1
-            elif source.split == "test":
-                found.left_out["test part"] += 1
+            elif source.split not in (*parts, ""):
+                found.left_out[f"{source.split} part"] += 1
             else:
-                _add(found, source, reader, cache)
+                _add(found, replace(source, split=parts[0]) if len(parts) == 1 else source, reader, cache)
     return found
 
 
@@ -146,20 +153,20 @@ def _reading(page: Path | bytes, reader: Reader, cache: Path) -> np.ndarray:
     return signal
 
 
-def _sources(data: Path) -> tuple[int, Iterator[_Source] | list[_Source]]:
+def _sources(data: Path, parts: Sequence[str]) -> tuple[int, Iterator[_Source] | list[_Source]]:
     """How many examples there may be, and where each comes from."""
     if not data.exists():
         raise UsageError(f"{data}: no such file or folder; give Parquet files, an image folder or a CSV")
     if data.is_file() and data.suffix == ".parquet":
-        return _parquet_sources([data])
+        return _parquet_sources([data], parts)
     try:
         shards = prepared_shards_of(data)
     except RecordError as error:
         raise UsageError(str(error)) from error
     if shards:
-        return _parquet_sources(shards)
+        return _parquet_sources(shards, parts)
     if data.is_dir() and sorted(data.glob("*.parquet")):
-        return _parquet_sources(sorted(data.glob("*.parquet")))
+        return _parquet_sources(sorted(data.glob("*.parquet")), parts)
     table = data if data.suffix == ".csv" else _table_of(data)
     sources = list(_csv_sources(table) if table else _folder_sources(data))
     return len(sources), sources
@@ -170,11 +177,11 @@ def _split_of(name: str, told: str = "") -> str:
     return told or next((split for split in SPLITS if name.startswith(split)), "")
 
 
-def _parquet_sources(files: list[Path]) -> tuple[int, Iterator[_Source]]:
+def _parquet_sources(files: list[Path], parts: Sequence[str]) -> tuple[int, Iterator[_Source]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    files = [path for path in files if _split_of(path.name) != "test"]
+    files = [path for path in files if _split_of(path.name) in (*parts, "")]
     try:
         opened = [(path, pq.ParquetFile(path)) for path in files]
     except (pa.ArrowInvalid, OSError) as error:
@@ -227,11 +234,11 @@ def _csv_sources(table: Path) -> Iterator[_Source]:
         if not all(names):
             raise UsageError(
                 f"{table}: has the columns {', '.join(columns) or 'none'}; expected file_name and label, or labels "
-                f"separated by {_SEPARATOR!r}"
+                f"separated by {LABEL_SEPARATOR!r}"
             )
         for row in rows:
             path = table.parent / row[names[0]]
-            labels = tuple(part.strip() for part in (row[names[1]] or "").split(_SEPARATOR) if part.strip())
+            labels = tuple(part.strip() for part in (row[names[1]] or "").split(LABEL_SEPARATOR) if part.strip())
             patient = row.get("patient_id") or f"file {row[names[0]]}"
             yield _Source(labels, patient, _split_of("", row.get("split") or ""), page=path)
 
@@ -267,6 +274,15 @@ class Task:
     def truth(self, examples: Iterable[Example]) -> np.ndarray:
         """(examples, labels) bool."""
         return np.array([[label in example.labels for label in self.labels] for example in examples])
+
+    def refuse_others(self, examples: Iterable[Labelled]) -> None:
+        """Stops where one class is to be told and an example has another, or several."""
+        for example in examples:
+            if not self.several and len(set(example.labels) & set(self.labels)) != 1:
+                raise UsageError(
+                    f"an example has the labels {', '.join(example.labels)}; expected one of {', '.join(self.labels)}, "
+                    "which the training examples have"
+                )
 
 
 def task_of(examples: Sequence[Labelled], wanted: tuple[str, ...], head: Task | None) -> Task:
@@ -305,10 +321,10 @@ def task_of(examples: Sequence[Labelled], wanted: tuple[str, ...], head: Task | 
 
 
 def split_examples(examples: list[Example]) -> tuple[list[Example], list[Example]]:
-    """Training and validation examples: as told, else every fifth patient of a label; no patient in both.
+    """Training and validation examples: as told, else every fifth patient of a label.
 
     Raises:
-        UsageError: a patient is in both, or a part is empty.
+        UsageError: a part is empty.
     """
     if any(example.split for example in examples):
         parts = [[example for example in examples if example.split == split] for split in SPLITS[:2]]
@@ -322,7 +338,4 @@ def split_examples(examples: list[Example]) -> tuple[list[Example], list[Example
             f"{len(examples)} examples split into {len(parts[0])} for training and {len(parts[1])} for validation; "
             "give more patients"
         )
-    refuse_shared_patients(
-        {name: [example.patient for example in part] for name, part in zip(SPLITS[:2], parts, strict=True)}
-    )
     return parts[0], parts[1]

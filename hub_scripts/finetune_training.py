@@ -26,7 +26,7 @@ from processing.layouts import LAYOUTS
 from processing.signal_views import isoelectric, printed_mask, training_view, without_wander
 
 from . import console
-from .evaluate import LAYOUT
+from .evaluate import LAYOUT, difference, figure
 from .finetune_data import Example, Task
 from .linear_probe import Labelled, Probe, linear_probe
 
@@ -103,6 +103,31 @@ def probed(model: Any, task: Task, train: list[Example], validation: list[Exampl
     return result.probe, result.validation_auroc
 
 
+@torch.inference_mode()
+def probabilities(model: Any, task: Task, examples: list[Example]) -> np.ndarray:
+    """(examples, labels) as the model tells them."""
+    loader = torch.utils.data.DataLoader(Views(examples, task, training=False), batch_size=_BATCH)
+    logits = []
+    for batch in loader:
+        given = {name: batch[name].to(model.device) for name in ("signal_values", "signal_mask")}
+        logits.append(model(**given).logits.cpu())
+    return _probabilities(torch.cat(logits), task).numpy()
+
+
+def _probabilities(logits: Tensor, task: Task) -> Tensor:
+    return logits.double().sigmoid() if task.several else logits.double().softmax(-1)
+
+
+def compared(task: Task, examples: list[Example], before: np.ndarray, after: np.ndarray) -> dict[str, Any]:
+    """Macro AUROC of two models' probabilities on the same examples, and their difference, with intervals."""
+    truth, patients = task.truth(examples), np.array([example.patient for example in examples])
+    return {
+        "before": figure(truth, before, patients),
+        "after": figure(truth, after, patients),
+        "after_minus_before": difference(truth, after, before, patients),
+    }
+
+
 @torch.no_grad()
 def start_from_probe(classifier: nn.Linear, probe: Probe) -> None:
     """The head of the model becomes the probe."""
@@ -143,8 +168,7 @@ def figures(task: Task) -> Any:
     metrics = {name: evaluate.load(str(folder / name)) for name in _METRICS}
 
     def compute(found: EvalPrediction) -> dict[str, float]:
-        scores = torch.from_numpy(np.asarray(found.predictions)).double()
-        scores = scores.sigmoid() if task.several else scores.softmax(-1)
+        scores = _probabilities(torch.from_numpy(np.asarray(found.predictions)), task)
         truth = np.asarray(found.label_ids)
         truth = truth if task.several else np.eye(len(task.labels))[truth]
         given = {"predictions": scores.tolist(), "references": truth.astype(int).tolist()}

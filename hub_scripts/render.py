@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from processing.folders import LABEL_SEPARATOR
 from processing.layouts import LAYOUTS
 from processing.records import Recording, read_wfdb, record_name, try_parquet, write_wfdb
 from processing.renderer import Page, render
@@ -18,7 +19,10 @@ from . import console
 from .arguments import UsageError
 from .read import prepare_folder
 
-INDEX_COLUMNS = ("file", "truth", "printed", "kind", "layout", "rhythm", "speed", "gain", "columns", "seed")
+INDEX_COLUMNS = (
+    *("file", "truth", "printed", "kind", "layout", "rhythm", "speed", "gain", "columns", "seed"),
+    *("record_id", "patient_id", "labels"),
+)
 _SIMULATED = re.compile(r"simulator:(\d+)")
 _JPEG_QUALITY = 95
 
@@ -44,7 +48,7 @@ def _found(source: str, seed: int) -> Iterator[Recording | ValueError]:
 
 
 def index_row(page: Page, file: str, truth: str, seed: int) -> dict[str, str | float | int]:
-    """A row of `index.csv`."""
+    """A row of `index.csv`, from which `ecgscan finetune` can learn."""
     return {
         "file": file,
         "truth": truth,
@@ -56,6 +60,9 @@ def index_row(page: Page, file: str, truth: str, seed: int) -> dict[str, str | f
         "gain": page.gain,
         "columns": page.style.columns,
         "seed": seed,
+        "record_id": page.recording.record_id,
+        "patient_id": page.recording.patient_id,
+        "labels": LABEL_SEPARATOR.join(page.recording.labels),
     }
 
 

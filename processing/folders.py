@@ -23,6 +23,7 @@ from .prepared import SPLITS
 from .wfdb_records import RecordError
 
 TABLE = "records.csv"
+LABEL_SEPARATOR = ";"
 # Formats that `datasets` opens by itself, wherever the rows are read.
 _KEPT_AS_THEY_ARE = frozenset(("JPEG", "MPO", "PNG", "TIFF", "BMP", "GIF", "WEBP"))
 
@@ -85,7 +86,7 @@ def _entry(path: Path, row: dict[str, str]) -> Entry:
         split or hashed_split(owner),
         str(path / record) if record else "",
         report=row.get("report"),
-        labels=tuple(label.strip() for label in row.get("labels", "").split(";") if label.strip()),
+        labels=tuple(label.strip() for label in row.get("labels", "").split(LABEL_SEPARATOR) if label.strip()),
         age=number_of(row.get("age", "")),
         sex=row.get("sex", ""),
         image=str(path / file) if file else "",

@@ -341,6 +341,7 @@ def test_render_writes_pages_truth_and_an_index(ecgscan, tmp_path):
         assert truth.sig_name == list(LEADS)
         assert set(json.loads(row["printed"])) == set(LEADS)
         assert (row["kind"], row["layout"]) == ("scan", "6x2")
+    assert [row["labels"] for row in rows[1:]] == [";".join(simulate(5 + number).labels) for number in range(2)]
     np.testing.assert_allclose(read_wfdb(tmp_path / "out" / "nine").signal, simulate(9).signal, atol=0.001)
 
 

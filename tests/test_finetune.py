@@ -1,7 +1,11 @@
 """Fine-tuning: what is learned, saved and merged, on which patients, and data that can't be learned from."""
 
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +16,7 @@ import torch
 from PIL import Image
 from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, Trainer, TrainingArguments, pipeline
 
+from hub_scripts.arguments import UsageError
 from hub_scripts.patients import validation_patients
 from hub_scripts.statistics import auroc, macro
 from modeling_ecgscan import ECGScanForImageClassification
@@ -176,9 +181,9 @@ def test_a_fifth_of_the_patients_of_every_label_is_held_back_whatever_the_order(
     assert held == validation_patients(dict(reversed(labels.items())))
 
 
-def validation_examples(folder):
-    """The validation recordings, by a way of their own."""
-    for recording in read_parquet(next(folder.glob("validation*"))):
+def examples_of(file):
+    """The recordings of a file, by a way of their own."""
+    for recording in read_parquet(file):
         microvolts = np.rint(recording.signal * 1000).astype(np.int16)
         yield Example(microvolts, recording.labels, recording.patient_id, "validation", False)
 
@@ -200,13 +205,14 @@ def tuned(tiny, recordings, tmp_path_factory):
 def test_recordings_with_several_labels_make_a_checkpoint_that_names_them(tuned, recordings, tiny):
     document = json.loads((tuned / "finetune.json").read_text())
     assert document["several_labels_at_once"]
-    assert document["examples"]["validation"] == {"examples": 12, "patients": 12}
+    assert document["examples"]["validation"] == {"examples": 12, "of_pages": 0, "patients": 12}
+    assert "test" not in document
     assert document["best"]["macro_auroc"] >= document["start"]["macro_auroc"]
     assert abs(document["start"]["macro_auroc"] - document["linear_probe_macro_auroc"]) < 0.02
     model = AutoModelForImageClassification.from_pretrained(tuned)
     assert list(model.config.id2label.values()) == ["NORM", "MI", "CD"]
     assert model.config.problem_type == "multi_label_classification"
-    task, held = Task(("NORM", "MI", "CD"), True), list(validation_examples(recordings))
+    task, held = Task(("NORM", "MI", "CD"), True), list(examples_of(next(recordings.glob("validation*"))))
     truth = task.truth(held)
     reached = macro(auroc, truth, logits(model.eval(), held, task).numpy()).value
     assert reached == pytest.approx(document["best"]["macro_auroc"], abs=1e-6)
@@ -231,6 +237,59 @@ def test_labels_that_the_head_of_a_tuned_checkpoint_lacks_are_named(ecgscan, tun
     code, _, err = ecgscan("finetune", recordings, "--out", tmp_path, "--labels", "HYP,CD", "--model", tuned)
     assert code == 2
     assert "HYP" in err and "NORM, MI, CD" in err
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """A folder of other patients for validation, and one for the test, without names of parts."""
+    places = []
+    for seed, name in enumerate(("held", "last"), start=5):
+        folder = tmp_path_factory.mktemp(name)
+        found = (replace(item, patient_id=f"{name} {n}") for n, item in enumerate(simulated(10, seed)))
+        prepare(found, folder, split="", shards=1)
+        next(folder.glob("*.parquet")).rename(folder / "all.parquet")
+        places.append(folder)
+    return places
+
+
+def test_validation_and_test_from_elsewhere_are_used_for_nothing_else(ecgscan, tiny, recordings, elsewhere, tmp_path):
+    held, last = elsewhere
+    options = ("--epochs", 1, "--labels", "NORM,CD", "--model", tiny)
+    places = ("--validation", held, "--test", last)
+    code, printed, err = ecgscan("finetune", recordings, "--out", tmp_path, *places, *options)
+    assert code == 0, err
+    document = json.loads((tmp_path / "finetune.json").read_text())
+    sizes = {name: part["examples"] for name, part in document["examples"].items()}
+    assert sizes == {"train": 24, "validation": 10, "test": 10}
+    task, model = Task(("NORM", "CD"), True), AutoModelForImageClassification.from_pretrained(tmp_path).eval()
+    for place, told in ((held, document["best"]["macro_auroc"]), (last, document["test"]["after"]["auroc"])):
+        examples = list(examples_of(place / "all.parquet"))
+        reached = macro(auroc, task.truth(examples), logits(model, examples, task).numpy()).value
+        assert reached == pytest.approx(told, abs=1e-6)
+    before, after, gain = (document["test"][name] for name in ("before", "after", "after_minus_before"))
+    assert gain["difference"] == pytest.approx(after["auroc"] - before["auroc"])
+    assert gain["low"] <= gain["difference"] <= gain["high"] and 0 < gain["p"] <= 1
+    assert f"10 of the test: macro AUROC {after['auroc']:.3f}" in printed
+
+
+def test_a_patient_of_the_test_among_the_others_is_refused(ecgscan, tiny, recordings, tmp_path):
+    prepare((replace(item, patient_id="train 3") for item in simulated(4, 7)), tmp_path, split="test", shards=1)
+    code, _, err = ecgscan("finetune", recordings, "--test", tmp_path, "--out", tmp_path / "out", "--model", tiny)
+    assert code == 2
+    assert "train 3" in err and "both in train and in test" in err
+
+
+def test_of_a_place_for_the_test_other_parts_are_not_opened(ecgscan, tiny, recordings, tmp_path):
+    code, _, err = ecgscan("finetune", recordings, "--test", recordings, "--out", tmp_path, "--model", tiny)
+    assert code == 2
+    assert "no usable example (it is empty)" in err
+
+
+def test_one_class_told_refuses_other_labels_of_the_test(examples):
+    task = Task(("fast", "slow"), False)
+    task.refuse_others(examples[:2])
+    with pytest.raises(UsageError, match="has the labels other; expected one of fast, slow"):
+        task.refuse_others(examples)
 
 
 def page(path, seed: int = 0) -> None:
@@ -343,3 +402,36 @@ def test_pages_of_a_table_are_read_once_and_tuned_on(ecgscan, checkpoint, tmp_pa
     )
     assert {row["label"] for row in found} == {"even", "odd"}
     assert abs(sum(row["score"] for row in found) - 1) < 1e-4
+
+
+@pytest.mark.slow
+def test_rendered_pages_are_taken_with_their_labels_and_patients(ecgscan, checkpoint, tmp_path):
+    for name, count in (("train", 12), ("last", 4)):
+        found = (
+            replace(item, patient_id=f"{name} {number // 2}", labels=("odd" if number % 2 else "even",))
+            for number, item in enumerate(simulated(count))
+        )
+        prepare(found, tmp_path / name, split="train", shards=1)
+    shard = next((tmp_path / "last").glob("*.parquet"))
+    assert ecgscan("render", shard, "--out", tmp_path / "pages", "--layout", "3x4+1")[0] == 0
+    options = ("--validation", tmp_path / "pages", "--method", "head", "--epochs", 1, "--model", checkpoint)
+    code, _, err = ecgscan("finetune", tmp_path / "train", "--out", tmp_path / "out", *options)
+    assert code == 0, err
+    document = json.loads((tmp_path / "out" / "finetune.json").read_text())
+    assert document["labels"] == ["even", "odd"] and not document["several_labels_at_once"]
+    assert document["examples"]["validation"] == {"examples": 4, "of_pages": 4, "patients": 2}
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_on_fine_tuning_runs(ecgscan, repository, tuned, tiny, tmp_path):
+    text = (repository / "docs" / "finetuning.md").read_text(encoding="utf-8")
+    use, label = re.findall(r"```python\n(.*?)```", text, re.S)
+    prepare(simulated(230), tmp_path / "archive", split="test", shards=1)
+    assert ecgscan("prepare", "parquet", tmp_path / "archive", "--out", tmp_path / "data" / "ptbxl")[0] == 0
+    shutil.copytree(tuned, tmp_path / "runs" / "own")
+    Image.new("RGB", (120, 80), "white").save(tmp_path / "page.jpg")
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    for code in (label, use.replace('"ecgscan"', repr(str(tiny)))):
+        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=300)
+    rows = pq.read_table(tmp_path / "data" / "to_render.parquet").to_pylist()
+    assert all(row["labels"] == [row["sex"], "65 and older" if row["age"] >= 65 else "under 65"] for row in rows)
