@@ -13,7 +13,7 @@ from . import console
 from .arguments import UsageError
 from .checkpoint import save_checkpoint
 from .evaluate import cell
-from .finetune_data import SPLITS, Example, Gathered, Labelled, Task, gather, split_examples, task_of
+from .finetune_data import SPLITS, Example, Gathered, Labelled, Task, gather, refuse_missing, split_examples, task_of
 from .loading import Reader, load_reader
 from .patients import refuse_shared_patients
 from .read import prepare_folder
@@ -60,6 +60,9 @@ def finetune_command(
 
 def _find(reader: Reader, cache: Path, data: Path, others: dict[str, Path | None], labels: tuple[str, ...]) -> _Data:
     """Examples of `data`, and of the places that are given for its validation and its test part."""
+    for place in others.values():
+        if place is not None:
+            refuse_missing(place)  # before any page is read
     head = _head_of(reader)
     own = SPLITS[:1] if others["validation"] else SPLITS[:2]
     gathered = [_gather(data, reader, cache, lambda labelled: task_of(labelled, labels, head), own)]

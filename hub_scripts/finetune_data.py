@@ -153,10 +153,19 @@ def _reading(page: Path | bytes, reader: Reader, cache: Path) -> np.ndarray:
     return signal
 
 
-def _sources(data: Path, parts: Sequence[str]) -> tuple[int, Iterator[_Source] | list[_Source]]:
-    """How many examples there may be, and where each comes from."""
+def refuse_missing(data: Path) -> None:
+    """Passes over a place that is there.
+
+    Raises:
+        UsageError: it is not.
+    """
     if not data.exists():
         raise UsageError(f"{data}: no such file or folder; give Parquet files, an image folder or a CSV")
+
+
+def _sources(data: Path, parts: Sequence[str]) -> tuple[int, Iterator[_Source] | list[_Source]]:
+    """How many examples there may be, and where each comes from."""
+    refuse_missing(data)
     if data.is_file() and data.suffix == ".parquet":
         return _parquet_sources([data], parts)
     try:

@@ -279,6 +279,14 @@ def test_a_patient_of_the_test_among_the_others_is_refused(ecgscan, tiny, record
     assert "train 3" in err and "both in train and in test" in err
 
 
+def test_a_missing_place_for_the_test_is_told_before_anything_is_read(ecgscan, tiny, tmp_path):
+    (tmp_path / "data").mkdir()
+    gone = tmp_path / "gone"
+    code, _, err = ecgscan("finetune", tmp_path / "data", "--test", gone, "--out", tmp_path / "out", "--model", tiny)
+    assert code == 2
+    assert f"{gone}: no such file or folder" in err.replace("\n", "")
+
+
 def test_of_a_place_for_the_test_other_parts_are_not_opened(ecgscan, tiny, recordings, tmp_path):
     code, _, err = ecgscan("finetune", recordings, "--test", recordings, "--out", tmp_path, "--model", tiny)
     assert code == 2
