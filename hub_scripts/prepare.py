@@ -20,12 +20,11 @@ import numpy as np
 from processing.archives import list_archive, read_entries
 from processing.leads import LEADS
 from processing.listings import Drop, Entry, Listing
-from processing.parquet_rows import open_parquet
+from processing.parquet_rows import SCHEMA_VERSION, open_parquet
 from processing.prepared import (
     PLAN,
     REPORT,
     ROWS_PER_GROUP,
-    SCHEMA_VERSION,
     SPLITS,
     ShardWriter,
     check,

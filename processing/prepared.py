@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 
 from .leads import LEAD_LAWS, LEADS, law_residuals
-from .parquet_rows import open_parquet, require_columns
+from .parquet_rows import SCHEMA_KEY, SCHEMA_VERSION, open_parquet, require_columns, schema_version
 from .records import Recording, encode_plain
 from .wfdb_records import RecordError
 
-# Version 2 brought the column `image`; shards of version 1 are read as they are.
-SCHEMA_VERSION = 2
 SPLITS = ("train", "validation", "test")
 ROWS_PER_GROUP = 32
 # Files of a prepared folder: what was asked for, and, once it is whole, what came of it.
 PLAN, REPORT = ".prepare/plan.json", "report.json"
 
-_VERSION_KEY = b"ecgscan_schema"
 _SHORTEST_S = 1.0
 _RATES_HZ = (50, 2000)
 # How far the voltage of the middle lead moves within 20 ms in its quickest half percent. Of 2,000 real recordings
@@ -55,7 +52,7 @@ def schema() -> Any:
         "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
     }
     features = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
-    metadata = {_VERSION_KEY: str(SCHEMA_VERSION), "huggingface": features}
+    metadata = {SCHEMA_KEY: str(SCHEMA_VERSION), "huggingface": features}
     return pa.schema(list(columns.items()), metadata=metadata)
 
 
@@ -178,12 +175,9 @@ def check_shards(shards: Iterable[str | Path]) -> None:
     """
     for path in shards:
         found = open_parquet(path).schema_arrow
-        version = (found.metadata or {}).get(_VERSION_KEY, b"none").decode()
-        if version not in ("1", str(SCHEMA_VERSION)):
-            raise RecordError(
-                "schema",
-                f"{path}: schema version {version}, expected 1 to {SCHEMA_VERSION}; run `ecgscan prepare` again",
-            )
+        version = schema_version(path, found)
+        if version is None:
+            raise RecordError("schema", f"{path}: no prepared shard; run `ecgscan prepare`")
         require_columns(path, found.names, [name for name in schema().names if name != "image" or version != "1"])
 
 

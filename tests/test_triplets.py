@@ -126,6 +126,13 @@ def test_a_raw_parquet_file_that_can_not_be_used_is_a_sentence_with_its_name(tmp
         list(read_parquet(file))
 
 
+def test_a_shard_of_another_schema_is_refused_outside_its_prepared_folder_too(tmp_path):
+    table = pa.Table.from_pylist([row_of(recording, "train") for recording in simulated(2)], schema=schema())
+    pq.write_table(table.replace_schema_metadata({"ecgscan_schema": "99"}), tmp_path / "moved.parquet")
+    with pytest.raises(RecordError, match=r"moved\.parquet: schema version 99, expected 1 to 2"):
+        prepared_shards(tmp_path / "run", [str(tmp_path / "moved.parquet")])
+
+
 def test_an_epoch_holds_every_row_once_and_epochs_differ(shards):
     batches = first(stream(shards, batch_size=37), 2)
     names = [[row.split()[0] for row in batch] for batch in batches]
