@@ -186,9 +186,21 @@ def _followed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """One grid direction unwrapped, nodes as near as the grid is seen; as `unwrap` returns it."""
     amplitude, phase = np.abs(turned), np.angle(turned) / (2 * np.pi)
-    if np.percentile(amplitude, 75) > _GRID_SEEN or blind_spacing == spacing:
-        return _unwrapped_finely(phase, amplitude, slope, 0.05 + paper, spacing)
-    return unwrap(phase, amplitude, slope, 0.05 + paper, blind_spacing)
+    nodes = spacing if np.percentile(amplitude, 75) > _GRID_SEEN else blind_spacing
+    follow = _unwrapped_finely if nodes == spacing else unwrap
+    return follow(phase, amplitude, slope, 0.05 + paper, nodes)
+
+
+def _at_own_pitch(
+    turned: np.ndarray, slopes: np.ndarray, paper: np.ndarray, spacing: float, blind_spacing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Phases without what turns otherwise than a first map of them does, and that map's slopes."""
+    surfaces = [
+        _followed(at_pitch(phase, slope), slope, paper, spacing, blind_spacing)[0]
+        for phase, slope in zip(turned, slopes, strict=True)
+    ]
+    phases = [turning_as(surface, phase) for surface, phase in zip(surfaces, turned, strict=True)]
+    return np.stack(phases), np.stack([np.gradient(surface)[::-1] for surface in surfaces])
 
 
 def _missed(residual: np.ndarray, amplitude: np.ndarray) -> float:
@@ -343,12 +355,8 @@ def fit_geometry(
     slopes = jacobian.reshape(2, 2, *paper.shape) * (CELL_PX / GRID_MM)
     ratio = pitch_ratio(turned, slopes)
     if ratio != 1.0:
-        rough = [
-            _followed(at_pitch(phase, slope), slope, paper, spacing, blind_spacing)[0]
-            for phase, slope in zip(turned, ratio * slopes, strict=True)
-        ]
-        turned = np.stack([turning_as(surface, phase) for surface, phase in zip(rough, turned, strict=True)])
-        slopes, blind_spacing = np.stack([np.gradient(surface)[::-1] for surface in rough]), spacing
+        turned, slopes = _at_own_pitch(turned, ratio * slopes, paper, spacing, blind_spacing)
+        blind_spacing = spacing
     surfaces, residuals = zip(
         *(_followed(phase, slope, paper, spacing, blind_spacing) for phase, slope in zip(turned, slopes, strict=True)),
         strict=True,

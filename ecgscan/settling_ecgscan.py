@@ -19,7 +19,7 @@ _USUAL_CLEAR, _USUAL_CLEAR_TWICE, _TWICE = 0.8, 0.5, 0.1
 # ours: amplitude of the located phase from which the grid was seen; of 187 such rendered validation pages the scale was
 # right to 0.5 per cent on all, and a stretch sought all the same made it wrong on two
 _SEEN = 0.6
-_HALF_SEEN, _FOLLOWED_MM = 0.3, 0.12  # amplitude that is enough where the map follows the phase so closely
+_HALF_SEEN, _FOLLOWED_MM = 0.3, 0.12  # ours: amplitude that is enough where the map follows the phase so closely
 # ours: below this amplitude no grid was seen at all, and rows of an unusual length must show theirs this clearly
 _UNSEEN, _ODD_CLEAR = 0.2, 2.5
 _NEARLY_MM, _SLIP_MM = 5.0, 2.5  # from the standard length: before and after a row's ends are read
