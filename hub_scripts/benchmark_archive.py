@@ -6,7 +6,8 @@ the lead laws, and leads that are printed twice.
 
 import csv
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,19 @@ from processing.pages import PageError, open_page
 from .arguments import UsageError
 from .contact_sheet import captioned, tiled
 from .loading import Reader
+from .measurements import Measurements
 from .picture import draw_reading
-from .results import lead_parts, refuse_below
+from .results import lead_parts, measured, refuse_below
 
 _RATE_BPM = 3.0  # that a heart rate may differ from the printed one
+# How an index writes what machines print; of three axes, P, QRS and T, the second is meant.
+_PRINTED = {
+    "pr_ms": r"\bPR (\d+)",
+    "qrs_ms": r"\bQRS (\d+)",
+    "qt_ms": r"\bQT/QTc (\d+)",
+    "qtc_bazett_ms": r"\bQT/QTc \d+/(\d+)",
+    "axis_deg": r"\baxes -?\d+ (-?\d+)",
+}
 _TILE = (640, 900)  # height and width of a page on the sheet
 _PER_ROW = 2
 
@@ -34,12 +44,14 @@ class Listed:
         rows: leads of every row of columns from top to bottom, names as the index gives them.
         rhythm: leads of the strips below.
         rate_bpm: as the machine printed it, None where it did not.
+        intervals: what it printed besides, by the names of `Measurements`.
     """
 
     file: Path
     rows: tuple[tuple[str, ...], ...]
     rhythm: tuple[str, ...]
     rate_bpm: float | None
+    intervals: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,14 @@ class Checked:
     law_uv: float | None
     rhythm_uv: float | None
     warnings: tuple[str, ...]
+    measured: Measurements = field(default_factory=Measurements)
+
+    def off(self, name: str) -> float | None:
+        """Difference of a measurement to the printed one, None where either is missing."""
+        printed, found = self.page.intervals.get(name), getattr(self.measured, name)
+        if printed is None or found is None:
+            return None
+        return abs((found - printed + 180.0) % 360.0 - 180.0) if name == "axis_deg" else abs(found - printed)
 
     @property
     def rate_off_bpm(self) -> float | None:
@@ -72,6 +92,8 @@ class Checked:
             "leads_right": self.leads_right,
             "rate_bpm": self.rate_bpm,
             "printed_bpm": self.page.rate_bpm,
+            **{name: getattr(self.measured, name) for name in _PRINTED},
+            **{f"printed_{name}": self.page.intervals.get(name) for name in _PRINTED},
             "law_uv": self.law_uv,
             "rhythm_uv": self.rhythm_uv,
             "warnings": "; ".join(self.warnings),
@@ -97,13 +119,16 @@ def listed_pages(folder: Path) -> list[Listed]:
 
 
 def _listed(folder: Path, row: dict[str, str]) -> Listed:
-    rate = re.search(r"\bHR (\d+(?:\.\d+)?)", row.get("printed_values") or "")
+    values = row.get("printed_values") or ""
+    rate = re.search(r"\bHR (\d+(?:\.\d+)?)", values)
+    printed = {name: re.search(pattern, values) for name, pattern in _PRINTED.items()}
     rhythm = (row.get("rhythm") or "").split("(")[0]
     return Listed(
         folder / row["file"],
         tuple(tuple(part.split()) for part in row["leads"].split("|")),
         tuple(name for name in re.split(r"[\s,]+", rhythm) if canonical_lead(name)),
         float(rate[1]) if rate else None,
+        {name: float(found[1]) for name, found in printed.items() if found},
     )
 
 
@@ -140,6 +165,7 @@ def check_page(page: Listed, reader: Reader) -> tuple[Checked, np.ndarray]:
         law_uv=reading.lead_law_residual_uv,
         rhythm_uv=reading.rhythm_residual_uv,
         warnings=tuple(reading.warnings),
+        measured=measured(reading),
     )
     return checked, _tile(checked, draw_reading(image, reading, size))
 
@@ -155,13 +181,20 @@ def summary_of(pages: list[Checked]) -> dict[str, Any]:
         "rates_printed": sum(page.page.rate_bpm is not None for page in pages),
         "rates_compared": len(rates),
         "rates_within_3_bpm": sum(rate <= _RATE_BPM for rate in rates),
+        "intervals": {name: _apart([page.off(name) for page in pages]) for name in _PRINTED},
         "law_uv": _median([page.law_uv for page in pages]),
         "rhythm_uv": _median([page.rhythm_uv for page in pages]),
         "with_warnings": sum(bool(page.warnings) for page in pages),
     }
 
 
-def _median(values: list[float | None]) -> float | None:
+def _apart(differences: list[float | None]) -> dict[str, float | None]:
+    """How many pages were compared, and by how much they differ."""
+    known = [value for value in differences if value is not None]
+    return {"pages": len(known), "median": _median(known), "largest": max(known, default=None)}
+
+
+def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.median(known)) if known else None
 

@@ -114,23 +114,40 @@ def measurements(
     ] = None,
     number: Annotated[int, typer.Option(min=1, help="Recordings.")] = 150,
     layout: Annotated[str, typer.Option(help="Layout of the page.")] = "3x4+1",
-    seed: Annotated[int, typer.Option(help="Seed of the simulated recordings.")] = 0,
+    condition: Annotated[
+        str | None, typer.Option(help="clean, scan or photo: pages are rendered and read.", show_default="not read")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the simulated recordings and of the pages.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for measurements.csv and .json.")] = None,
+    model: Annotated[str | None, typer.Option(help="Checkpoint that reads.", show_default="ecgscan")] = None,
 ) -> None:
-    """What is measured on the part that a page prints, against what is measured on the whole recording."""
+    """What is measured on a page, just printed or also read, against what is measured on the whole recording."""
     from processing.layouts import LAYOUTS as KNOWN
 
-    from .benchmark_measurements import figures, pairs, recordings
+    from .benchmark_measurements import figures, printed_pairs, read_pairs, recordings
+    from .benchmark_reading import CONDITIONS
+    from .loading import load_reader
     from .read import prepare_folder
 
-    chosen = choices(layout, tuple(KNOWN), "--layout")[0]
-    measured = list(pairs(recordings(data, number, seed), chosen))
-    summary = figures(measured)
-    _print_table(f"{len(measured)} recordings, {chosen}", summary, ("whole", "share", "median_abs", "p90_abs"))
+    shown = choices(layout, tuple(KNOWN), "--layout")[0]
+    worn = choices(condition, CONDITIONS, "--condition")[0] if condition else None
+    chosen = recordings(data, number, seed)
+    pairs = read_pairs(chosen, load_reader(model), shown, worn, seed) if worn else printed_pairs(chosen, shown)
+    with console.progress_bar("recordings") as progress:
+        compared = list(progress.track(pairs, total=number))
+    summary = figures(compared)
+    how = f"{shown}, {worn}, read" if worn else f"{shown}, not read"
+    _print_table(f"{len(compared)} recordings, {how}", summary, ("whole", "share", "median_abs", "p90_abs"))
     if out is not None:
         prepare_folder(out)
-        _write_rows(out / "measurements.csv", [pair.row() for pair in measured])
-        document = {"data": str(data) if data else "simulator", "seed": seed, "layout": chosen, "summary": summary}
+        _write_rows(out / "measurements.csv", [pair.row() for pair in compared])
+        document = {
+            "data": str(data) if data else "simulator",
+            "seed": seed,
+            "layout": shown,
+            "condition": worn,
+            "summary": summary,
+        }
         (out / "measurements.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
@@ -207,6 +224,7 @@ def archive(
         f"leads right on {summary['leads_right']} of {summary['pages']}, "
         f"heart rate within 3 bpm of the printed one on {summary['rates_within_3_bpm']} of {summary['rates_printed']}"
     )
+    _print_table("measured against printed", summary["intervals"], ("pages", "median", "largest"))
 
 
 @app.command()

@@ -165,7 +165,7 @@ def page_json(page: PageImage, reading: Any, model: dict[str, str], seconds: flo
         "lead_law_residual_uv": _rounded(reading.lead_law_residual_uv, 1),
         "rhythm_residual_uv": _rounded(reading.rhythm_residual_uv, 1),
         "warnings": list(reading.warnings),
-        "measurements": _measured(reading).as_json(),
+        "measurements": measured(reading).as_json(),
         "findings": findings_list(reading.findings),
         "model": model,
         "seconds": round(seconds, 2),
@@ -178,7 +178,8 @@ def findings_list(findings: dict[str, float]) -> list[dict[str, Any]]:
     return [{"name": name, "probability": round(share, 3)} for name, share in order]
 
 
-def _measured(reading: Any) -> Measurements:
+def measured(reading: Any) -> Measurements:
+    """What a doctor reads of a reading, from what is sure in it."""
     if not np.isfinite(reading.signal).any():
         return nothing_measured("no signal was given")
     return measure(reading.signal, reading.confidence)

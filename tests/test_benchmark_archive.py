@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
 from hub_scripts.arguments import UsageError
 from hub_scripts.benchmark_archive import Checked, Listed, leads_agree, listed_pages, summary_of
+from hub_scripts.measurements import Measurements
 
 ROWS = "I aVR V1 V4|II aVL V2 V5|III aVF V3 V6"
 READ = [["I", "aVR", "V1", "V4"], ["II", "aVL", "V2", "V5"], ["III", "aVF", "V3", "V6"]]
@@ -34,6 +36,17 @@ def test_an_index_names_rows_rhythm_strips_and_the_printed_rate(tmp_path):
     assert page.rhythm == ("V1", "II")
     assert page.rate_bpm == 80
     assert listed(tmp_path, rhythm="none (strip cut off)").rhythm == ()
+
+
+def test_printed_intervals_are_compared_with_what_was_measured_and_axes_turn(tmp_path):
+    page = listed(tmp_path, values="HR 80; P 106; PR 148; QRS 88; QT/QTc 394/454; axes 56 175 -40")
+    assert page.intervals == {"pr_ms": 148, "qrs_ms": 88, "qt_ms": 394, "qtc_bazett_ms": 454, "axis_deg": 175}
+    one = replace(checked(page, 80.0), measured=Measurements(qrs_ms=92.0, qt_ms=384.0, axis_deg=-175.0))
+    two = replace(one, measured=Measurements(qrs_ms=96.0))
+    found = summary_of([one, two, checked(listed(tmp_path), 60.0)])["intervals"]
+    assert found["qrs_ms"] == {"pages": 2, "median": 6.0, "largest": 8.0}
+    assert found["axis_deg"] == {"pages": 1, "median": 10.0, "largest": 10.0}
+    assert found["pr_ms"] == {"pages": 0, "median": None, "largest": None}
 
 
 def test_rows_agree_in_their_order_and_rhythm_strips_in_any(tmp_path):

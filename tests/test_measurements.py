@@ -236,6 +236,17 @@ def test_the_command_prints_a_table_and_writes_it(ecgscan, tmp_path):
     assert (tmp_path / "m" / "measurements.csv").read_text().count("\n") == 4
 
 
+def test_pages_that_are_read_are_measured_as_their_recordings_are(ecgscan, checkpoint, tmp_path):
+    arguments = ("benchmark", "measurements", "--number", 2, "--condition", "clean", "--out", tmp_path / "m")
+    code, out, err = ecgscan(*arguments)
+    assert code == 0, err
+    assert "clean, read" in out
+    document = json.loads((tmp_path / "m" / "measurements.json").read_text())
+    assert document["condition"] == "clean"
+    assert document["summary"]["heart_rate_bpm"]["share"] == 1.0
+    assert document["summary"]["heart_rate_bpm"]["median_abs"] < 1.0
+
+
 def test_a_layout_that_is_not_known_is_refused(ecgscan):
     code, _, err = ecgscan("benchmark", "measurements", "--layout", "5x5")
     assert code == 2
