@@ -17,6 +17,7 @@ from .edges_ecgscan import (
 )
 from .geometry_ecgscan import CELL_PX, PageGeometry, fit_geometry
 from .laws_ecgscan import name_six_rows, obey_laws
+from .pace_ecgscan import SLOW, pace_warning, too_narrow
 from .printed_names_ecgscan import PrintedNames, in_words
 from .pulse_size_ecgscan import measure_pulses, pulse_ratio
 from .pulses_ecgscan import contradictions, find_pulse, measured_pulse, settle_gain, settle_speed
@@ -174,18 +175,17 @@ class PageReading(ABC):
         if bears_other_names(layout) and not obey_laws(named, traced.columns):
             return nothing_read("rows of traces, but what stands beside them are no names of leads of an ECG", 0.0)
         strips, columns_read = rest_on_pulses(named, traced.columns, pulses, gain[0])
-        reading = report(
-            replace(
-                located, layout=layout, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded
-            ),
-            strips,
-            columns_read,
-            speed=speed,
-            gain=gain,
-            columns=columns,
-            calibration=self.config.calibration,
+        located = replace(
+            located, layout=layout, geometry=replace(geometry, to_image=located.geometry.to_image), gridded=gridded
         )
         warnings = contradictions(speed[0], gain[0], pulse, located.names) + doubted_names(layout) + further
+        settings = {"gain": gain, "columns": columns, "calibration": self.config.calibration}
+        reading = report(located, strips, columns_read, speed=speed, **settings)
+        narrow = too_narrow(reading, strips, self.config.calibration) if gridded else None
+        if narrow is not None and narrow > 0:
+            slow = SLOW, float(sigmoid(np.array(narrow)))
+            reading = report(located, strips, columns_read, speed=slow, **settings)
+        warnings += pace_warning(narrow) if narrow is not None else []
         return replace(reading, warnings=reading.warnings + warnings)
 
     def _traced_whole(

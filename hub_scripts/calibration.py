@@ -22,12 +22,13 @@ from .scoring import score_page
 _RIDGE = 0.02
 
 
-def fit_logistic(features: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, float]:
+def fit_logistic(features: np.ndarray, good: np.ndarray, ridge: float = _RIDGE) -> tuple[np.ndarray, float]:
     """Weights (features,) and bias of a ridge-regularised logistic regression, in the features' own units.
 
     Args:
         features: (pages, features).
         good: (pages,) bool.
+        ridge: weight of the squared weights, in units of the features' spread.
     """
     from scipy.optimize import minimize
 
@@ -37,7 +38,7 @@ def fit_logistic(features: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, fl
 
     def cost(parameters: np.ndarray) -> float:
         margin = sign * (scaled @ parameters[:-1] + parameters[-1])
-        return float(np.logaddexp(0.0, -margin).mean() + _RIDGE * np.square(parameters[:-1]).sum())
+        return float(np.logaddexp(0.0, -margin).mean() + ridge * np.square(parameters[:-1]).sum())
 
     found = minimize(cost, np.zeros(features.shape[1] + 1), method="BFGS").x
     weights = found[:-1] / spread

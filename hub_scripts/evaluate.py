@@ -1,6 +1,7 @@
 """`ecgscan evaluate`: what the embeddings know, by probes, prompts and retrieval, with intervals over patients."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import numpy as np
 from rich.table import Table
 
 from processing.findings import TASKS, class_findings, finding_by_label, task_classes, task_targets
+from processing.prepared import check
 from processing.records import Recording
 from processing.triplets import SUPERCLASS_PHRASES, labelled_parquet
+from processing.wfdb_records import RecordError
 
 from . import console
 from .arguments import UsageError
@@ -120,10 +123,22 @@ def read_splits(splits: dict[str, list[Path]]) -> dict[str, Split]:
 
 
 def _read(path: Path) -> list[Recording]:
-    """Recordings of a labelled Parquet file that are known throughout."""
+    """Recordings of a labelled Parquet file that can be right and are known throughout; how many others are said."""
     if not path.is_file():
         raise UsageError(f"{path}: no Parquet file of recordings")
-    recordings = [recording for recording in labelled_parquet(path) if np.isfinite(recording.signal).all()]
+    recordings, left_out = [], Counter[str]()
+    for recording in labelled_parquet(path):
+        try:
+            check(recording)
+            if not np.isfinite(recording.signal).all():
+                raise RecordError("leads missing or unknown in part", recording.record_id)
+        except RecordError as error:
+            left_out[error.reason] += 1
+            continue
+        recordings.append(recording)
+    if left_out:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in left_out.items())
+        console.out.print(f"{path}: {left_out.total()} recordings left out: {reasons}", markup=False)
     if not any(finding_by_label(label) for recording in recordings for label in recording.labels):
         raise UsageError(f"{path}: no recording has a known label; expected SCP-ECG codes in the column scp_codes")
     return recordings
@@ -277,6 +292,9 @@ def _print(document: dict[str, Any]) -> None:
     for name in representations(document):
         table.add_row(name, *(cell(document["probe"][task].get(name)) for task in TASKS))
     console.out.print(table)
+    for task in TASKS:
+        if "left_out" in document["probe"][task]:
+            console.out.print(f"{task} left out: {document['probe'][task]['left_out']}", markup=False)
     prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
     console.out.print(f"prompts, superclasses: {prompts}", markup=False)
     for name, found in document.get("retrieval", {}).items():

@@ -12,10 +12,9 @@ def refuse_shared_patients(patients: Mapping[str, Sequence[str]]) -> None:
     for one, other in combinations(patients, 2):
         shared = set(patients[one]) & set(patients[other]) - {""}
         if shared:
-            raise UsageError(
-                f"{len(shared)} patients, {sorted(shared)[0]} among them, are both in {one} and in {other}; "
-                "split the recordings by patient"
-            )
+            first = sorted(shared)[0]
+            who = f"patient {first} is" if len(shared) == 1 else f"{len(shared)} patients, {first} among them, are"
+            raise UsageError(f"{who} both in {one} and in {other}; split the recordings by patient")
 
 
 def validation_patients(labels: Mapping[str, str], every: int = 5) -> set[str]:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from processing.findings import finding_by_label
 from processing.layouts import LAYOUTS
 from processing.records import Recording, read_parquet
+from processing.signal_changes import changed
 from processing.signal_views import (
     SignalView,
     hidden_counts_more,
@@ -78,8 +79,8 @@ def stage(model: Any, args: StageArguments, accelerator: Accelerator) -> None:
 
 
 class SignalTextSamples:
-    """Makes samples and batches of recordings: a random view, a text, what both say, and, where the image tower reads,
-    a view as if read off a page."""
+    """Makes samples and batches of recordings: a random view of each, changed, a text, what both say, and, where the
+    image tower reads, a view as if read off a page."""
 
     def __init__(self, processor: Any, labels: list[str], findings: list[str], *, reads: bool = False):
         self.extractor, self.tokenizer = processor.feature_extractor, processor.tokenizer
@@ -89,6 +90,8 @@ class SignalTextSamples:
     def sample(self, recording: Recording, rng: np.random.Generator) -> dict[str, Any]:
         prepared = self.extractor(recording)
         values, mask = prepared["signal_values"][0], prepared["signal_mask"][0]
+        if mask.all():
+            values = changed(values, rng)
         # beside what was read of a page mostly the whole recording stands
         view = training_view(values, mask, rng, hide=not self.reads or rng.random() < _HIDDEN_SHARE)
         text, said = training_text(recording, rng)

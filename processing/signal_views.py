@@ -8,7 +8,7 @@ from .layouts import LAYOUTS, Layout, with_rhythm
 from .leads import LEADS, limb_leads_from
 
 _WANDER_HZ = 0.5
-_SAMPLING_RATE = 500.0
+SAMPLING_RATE = 500.0
 _HIDDEN_WEIGHT = 4.0  # of a hidden sample in reconstruction, against a shown one
 # How often each layout is printed, roughly.
 _LAYOUT_WEIGHTS = {"3x4": 2, "3x4+1": 7, "3x4+3": 2, "6x2": 2, "6x2+1": 2, "6x1-limb": 1, "6x1-chest": 1, "3x1": 1}
@@ -105,11 +105,11 @@ def read_view(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray,
     """
     samples = values.shape[1]
     mask = _printed_somehow(samples, rng)
-    seen = without_wander(values, _SAMPLING_RATE) if rng.random() < 0.5 else values
+    seen = without_wander(values, SAMPLING_RATE) if rng.random() < 0.5 else values
     seen = _misread(seen, rng)
     worst_s = 0.004 * rng.exponential()
     for lead in np.flatnonzero(mask.any(1)):
-        shift = int(np.clip(round(rng.normal(0.0, worst_s) * _SAMPLING_RATE), -20, 20))
+        shift = int(np.clip(round(rng.normal(0.0, worst_s) * SAMPLING_RATE), -20, 20))
         seen[lead] = np.roll(seen[lead], shift)
         shown = np.flatnonzero(mask[lead])
         cut = rng.integers(0, 40, 2)
@@ -152,7 +152,7 @@ def training_view(
     """
     whole = bool(mask.all())
     clean = isoelectric(without_wander(values, sampling_rate)) if whole else values
-    gain = float(np.exp(rng.normal(0.0, 0.08)))
+    gain = float(np.exp(rng.normal(0.0, 0.15)))
     clean = clean * np.float32(gain)
     shown = mask & random_mask(values.shape[1], rng) if hide else mask
     if not shown.any():
@@ -162,6 +162,7 @@ def training_view(
 
 
 __all__ = [
+    "SAMPLING_RATE",
     "SignalView",
     "hidden_counts_more",
     "isoelectric",

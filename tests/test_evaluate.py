@@ -4,6 +4,8 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -12,7 +14,9 @@ from hub_scripts.arguments import UsageError
 from hub_scripts.evaluate_map import map_of
 from hub_scripts.representations import signal_features
 from modeling_ecgscan import ECGScanModel
+from processing.prepared import row_of
 from processing.processing_ecgscan import ECGScanProcessor
+from processing.records import read_parquet
 from processing.simulator import simulate
 from processing.triplets import prepare, simulated
 
@@ -54,6 +58,21 @@ def test_a_patient_on_both_sides_is_refused(ecgscan, tiny, splits, tmp_path):
     assert code == 2
     assert "24 patients" in err
     assert "both in train and in test" in err
+
+
+def test_recordings_that_can_not_be_right_or_are_not_whole_are_left_out_and_counted(ecgscan, tiny, splits, tmp_path):
+    good = list(read_parquet(splits["test"]))
+    gap, high = good[0].signal.copy(), good[1].signal * 1000.0
+    gap[7, 100:200] = np.nan
+    rows = [replace(good[0], signal=gap), replace(good[1], signal=high), *good[2:]]
+    pq.write_table(pa.Table.from_pylist([row_of(row, "test") for row in rows]), tmp_path / "odd.parquet")
+    options = _options(splits, test=tmp_path / "odd.parquet")
+    code, out, _ = ecgscan("evaluate", *options, "--out", tmp_path / "out", "--pages", 0, "--model", tiny)
+    assert code == 0
+    assert "2 recordings left out: leads missing or unknown in part (1), gain (1)" in " ".join(out.split())
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert document["recordings"]["test"] == len(good) - 2
+    assert "form left out: no class has positives and negatives in" in out
 
 
 def test_the_same_recordings_are_rendered_in_each_condition_and_layout(ecgscan, tiny, splits, tmp_path):
