@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .arguments import UsageError
 from .loading import check_files, weights_revision
 
@@ -132,6 +134,9 @@ def evaluation_section(document: dict[str, Any]) -> str:
         f"| {name} | {' | '.join(cell(task.get(name)) for task in tasks.values())} |"
         for name in representations(document)
     ]
+    curves = "; ".join(filter(None, (learning_curve(task, found) for task, found in tasks.items())))
+    if curves:
+        lines += ["", f"What a page prints, by the share of the training labels (mean over draws): {curves}."]
     prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
     lines += ["", f"Superclasses by prompts: {prompts}."]
     for name, found in document.get("retrieval", {}).items():
@@ -142,6 +147,17 @@ def evaluation_section(document: dict[str, Any]) -> str:
         )
         lines[-1] += f" A page ({name}) finds {own}."
     return "\n".join(lines)
+
+
+def learning_curve(task: str, found: dict[str, Any]) -> str:
+    """Macro AUROC of the probes of a task by how many of the labels they were fitted on; nothing of a single share."""
+    by_share = found.get("signal, printed", {})
+    points = [
+        f"{np.mean([draw['auroc'] for draw in draws]):.3f} with {100 * float(share):g} %"
+        for share, draws in sorted(by_share.items(), key=lambda item: float(item[0]))
+        if all(draw["auroc"] is not None for draw in draws)
+    ]
+    return f"{task} {', '.join(points)}" if len(points) > 1 else ""
 
 
 def _with_model_index(card: str, readings: Sequence[dict[str, Any]], evaluations: Sequence[dict[str, Any]]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from hub_scripts.arguments import UsageError
-from hub_scripts.model_card import card_of, evaluation_section, main, with_figures
+from hub_scripts.model_card import card_of, evaluation_section, learning_curve, main, with_figures
 
 CARD = """---
 license: apache-2.0
@@ -123,6 +123,13 @@ def test_pages_of_every_condition_stand_in_the_card_with_their_own_figures():
     results = ModelCard(with_figures(CARD, [document])).data.eval_results
     told = {result.metric_name: result.metric_value for result in results}
     assert told == {"macro AUROC, image, clean": 0.85, "macro AUROC, image, scan": 0.8}
+
+
+def test_a_learning_curve_is_the_mean_over_draws_by_share_of_the_labels():
+    draws = {"1": [{"auroc": 0.9}], "0.01": [{"auroc": 0.6}, {"auroc": 0.8}], "0.1": [{"auroc": None}]}
+    assert learning_curve("super", {"signal, printed": draws}) == "super 0.700 with 1 %, 0.900 with 100 %"
+    assert learning_curve("form", {"signal, printed": {"1": [{"auroc": 0.9}]}}) == ""
+    assert learning_curve("form", {"left_out": "no class"}) == ""
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model": {"revision": "0"}}'])
