@@ -77,7 +77,8 @@ def evaluate_command(
         "pages_unread": unread,
         "seed": seed,
         "probe": {task: _probes(data, task, seen, shown) for task in TASKS},
-        "prompts": _prompts(reader, test, seen, shown),
+        "prompts": _prompts(superclass_prompts(reader), test, seen, shown),
+        "names": _prompts(superclass_names(reader), test, seen, shown),
     }
     if shown:
         document["retrieval"] = _retrieval(reader, test, seen, shown)
@@ -230,6 +231,11 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
+def superclass_names(reader: Reader) -> np.ndarray:
+    """(superclasses, projection_dim) the embeddings of their names, which training texts may have held."""
+    return text_features(reader.model, reader.processor.tokenizer, list(SUPERCLASS_PHRASES.values()))
+
+
 def superclass_prompts(reader: Reader) -> np.ndarray:
     """(superclasses, projection_dim) the mean embedding of every wording of every member of each."""
     members = class_findings("super")
@@ -245,9 +251,8 @@ def superclass_prompts(reader: Reader) -> np.ndarray:
     )
 
 
-def _prompts(reader: Reader, test: Split, seen: np.ndarray, pages: dict[str, Features]) -> dict[str, Any]:
-    """Macro AUROC of the superclasses by their prompts."""
-    prompts = superclass_prompts(reader)
+def _prompts(prompts: np.ndarray, test: Split, seen: np.ndarray, pages: dict[str, Features]) -> dict[str, Any]:
+    """Macro AUROC of the superclasses by prompts (superclasses, projection_dim)."""
     truth, patients = test.truth("super"), np.array(test.patients)
     found = {
         name: figure(truth, test.features[name].embedding @ prompts.T, patients)
@@ -295,8 +300,9 @@ def _print(document: dict[str, Any]) -> None:
     for task in TASKS:
         if "left_out" in document["probe"][task]:
             console.out.print(f"{task} left out: {document['probe'][task]['left_out']}", markup=False)
-    prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
-    console.out.print(f"prompts, superclasses: {prompts}", markup=False)
+    for what in ("prompts", "names"):
+        found = ", ".join(f"{name} {cell(figure)}" for name, figure in document[what].items())
+        console.out.print(f"superclasses by {what}: {found}", markup=False)
     for name, found in document.get("retrieval", {}).items():
         for what, figures in found.items():
             console.out.print(
