@@ -47,6 +47,8 @@ def test_every_representation_is_probed_and_pages_are_retrieved(ecgscan, tiny, s
     assert "left_out" in document["probe"]["form"]
     assert document["pages"] == 3
     assert set(document["retrieval"]) == {"image"}
+    assert set(document["names"]) == set(document["prompts"]) == {"signal, 10 s", "signal, printed", "image"}
+    assert document["names"] != document["prompts"]
     assert document["retrieval"]["image"]["recording"]["among"] == document["recordings"]["test"]
     assert "signal, 10 s" in out
     with Image.open(tmp_path / "embeddings.png") as picture:

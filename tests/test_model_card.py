@@ -110,11 +110,13 @@ def test_pages_of_every_condition_stand_in_the_card_with_their_own_figures():
         "seed": 0,
         "probe": {"super": {"classes": ["MI"], "recordings": 45, **{k: figure(value) for k, value in images.items()}}},
         "prompts": {name: figure(value)["1"][0] for name, value in images.items()},
+        "names": {name: figure(value)["1"][0] for name, value in images.items()},
         "retrieval": dict.fromkeys(images, recalled),
     }
     section = evaluation_section(document)
     assert "a 6x2 page shows" in section
     assert "20 rendered pages (clean, scan, seed 0)" in section
+    assert "By their names alone, which training texts held: image, clean 0.850 (0.750 to 0.950)" in section
     assert "| image, clean | 0.850 (0.750 to 0.950) |" in section
     assert (
         "A page (image, scan) finds its own recording among 50 in 70 of 100 cases (90 among the nearest five) and its "
