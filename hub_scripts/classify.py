@@ -110,7 +110,15 @@ class Classifier:
 def _text_features(reader: Reader, labels: tuple[str, ...]) -> Any:
     import torch
 
-    tokens = reader.processor.tokenizer(list(labels), padding=True, truncation=True, return_tensors="pt")
+    tokenizer = reader.processor.tokenizer
+    tokens = tokenizer(list(labels), padding=True, truncation=True, return_tensors="pt")
+    known = (~torch.isin(tokens["input_ids"], torch.tensor(tokenizer.all_special_ids))).any(1).tolist()
+    strange = [label for label, told in zip(labels, known, strict=True) if not told]
+    if strange:
+        raise UsageError(
+            f"label {strange[0]!r}: holds nothing that the texts of {reader.name} were written in; "
+            "say it in Latin letters, English or German"
+        )
     with torch.inference_mode():
         return reader.model.get_text_features(**tokens.to(reader.model.device))
 

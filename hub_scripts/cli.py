@@ -111,6 +111,8 @@ def classify(
     from .classify import classify_command
 
     texts = tuple(text.strip() for text in (labels or "").split(",") if text.strip())
+    if labels is not None and not texts:
+        raise UsageError(f"--labels: no text in {labels!r}; give some, separated by commas, or leave it out")
     raise typer.Exit(classify_command(list(paths), labels=texts, out=out, min_quality=min_quality, checkpoint=model))
 
 

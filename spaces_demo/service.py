@@ -94,7 +94,7 @@ class Service:
         """How well texts fit a reading, as shares of one.
 
         Raises:
-            ValueError: fewer than two labels, or too many.
+            ValueError: fewer than two labels, too many, or one in another script.
         """
         if not 2 <= len(labels) <= MAX_LABELS:
             raise ValueError(

@@ -132,6 +132,19 @@ def test_labels_of_the_users_own_share_one_probability(ecgscan, telling, tmp_pat
     assert sum(float(row["probability"]) for row in rows) == pytest.approx(1.0, abs=0.002)
 
 
+@pytest.mark.parametrize(
+    ("labels", "sentence"),
+    [
+        ("sinus rhythm, 心房颤动", "label '心房颤动': holds nothing that the texts of model were written in"),
+        (" , ", "--labels: no text in ' , '; give some, separated by commas"),
+    ],
+)
+def test_labels_that_say_nothing_are_refused(ecgscan, telling, labels, sentence):
+    code, _, err = ecgscan("classify", telling / "record.hea", "--labels", labels, "--model", telling / "model")
+    assert code == 2
+    assert sentence in err
+
+
 def test_a_model_without_findings_says_what_to_do(ecgscan, telling, tiny):
     code, _, err = ecgscan("classify", telling / "record.hea", "--model", tiny)
     assert code == 2
