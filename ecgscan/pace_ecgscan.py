@@ -73,12 +73,12 @@ def too_narrow(reading: ECGReading, strips: list[FoundStrip], calibration: dict[
 
 def pace_warning(odds: float) -> list[str]:
     """What the user is to know of a page whose rows last as long at either speed."""
-    taken, other = (SLOW, SPEEDS[0]) if odds > 0 else (SPEEDS[0], SLOW)
     if odds < -_DOUBT:
         return []
+    taken, width = (SLOW, "too narrow") if odds > 0 else (SPEEDS[0], "hardly wide enough")
     return [
-        f"the rows may have run at 12.5 or at 25 mm/s: {taken:g} mm/s was taken, as the beats are "
-        f"{'too narrow' if odds > 0 else 'hardly wide enough'} for {max(taken, other):g} mm/s; compare with the page"
+        f"the rows may have run at 12.5 or at 25 mm/s: {taken:g} mm/s was taken, as the beats are {width} for 25 mm/s; "
+        "compare with the page"
     ]
 
 

@@ -17,6 +17,7 @@ from processing.leads import canonical_lead
 from processing.pages import PageError, open_page
 
 from .arguments import UsageError
+from .benchmark_measurements import difference
 from .contact_sheet import captioned, tiled
 from .loading import Reader
 from .measurements import Measurements
@@ -73,9 +74,8 @@ class Checked:
     def off(self, name: str) -> float | None:
         """Difference of a measurement to the printed one, None where either is missing."""
         printed, found = self.page.intervals.get(name), getattr(self.measured, name)
-        if printed is None or found is None:
-            return None
-        return abs((found - printed + 180.0) % 360.0 - 180.0) if name == "axis_deg" else abs(found - printed)
+        apart = None if printed is None else difference(name, printed, found)
+        return None if apart is None else abs(apart)
 
     @property
     def rate_off_bpm(self) -> float | None:

@@ -36,7 +36,7 @@ class Pair:
             values = [(self.whole.st_mv[lead], self.page.st_mv[lead]) for lead in self.whole.st_mv]
         else:
             values = [(getattr(self.whole, name), getattr(self.page, name))]
-        return [_difference(name, a, b) for a, b in values if a is not None]
+        return [difference(name, a, b) for a, b in values if a is not None]
 
     def row(self) -> dict[str, Any]:
         """One line of the table: every value of both."""
@@ -46,7 +46,8 @@ class Pair:
         return row
 
 
-def _difference(name: str, whole: float, page: float | None) -> float | None:
+def difference(name: str, whole: float, page: float | None) -> float | None:
+    """The second value minus the first, the shorter way round for an axis; None where there is no second."""
     if page is None:
         return None
     apart = page - whole

@@ -138,10 +138,12 @@ def evaluation_section(document: dict[str, Any]) -> str:
     if curves:
         lines += ["", f"What a page prints, by the share of the training labels (mean over draws): {curves}."]
     prompts = ", ".join(f"{name} {cell(figure)}" for name, figure in document["prompts"].items())
-    lines += ["", f"Superclasses by all wordings of their findings, averaged: {prompts}."]
-    if "names" in document:
-        names = ", ".join(f"{name} {cell(figure)}" for name, figure in document["names"].items())
-        lines[-1] += f" By their names alone, which training texts held: {names}."
+    names = ", ".join(f"{name} {cell(figure)}" for name, figure in document["names"].items())
+    lines += [
+        "",
+        f"Superclasses by all wordings of their findings, averaged: {prompts}. By their names alone, which training "
+        f"texts held: {names}.",
+    ]
     for name, found in document.get("retrieval", {}).items():
         own = " and ".join(
             f"its own {'report' if what == 'text' else what} among {figures['among']} in "
