@@ -52,7 +52,8 @@ def pace_features(signal: np.ndarray, confidence: np.ndarray | None = None) -> n
 
 
 def too_narrow(reading: ECGReading, strips: list[FoundStrip], calibration: dict[str, Any]) -> float | None:
-    """Log odds that a page taken for 25 mm/s ran at 12.5; None where its rows are too long for that.
+    """Log odds that a page taken for 25 mm/s ran at 12.5; None where its rows are too long for that, or
+    where the checkpoint holds no such weights.
 
     Args:
         strips: in true millimetres.
