@@ -16,6 +16,9 @@ _IRREGULAR_MM = 0.3
 _PULL = 8.0  # price of a column that does not stand at the regular place, per square millimetre
 _LENGTH_MM, _LENGTH_PRICE = 0.15, 12.0
 _SHORTEST_MM = 5.0
+# ours: of a gap between a pulse's foot and the row: where behind the start, presence in it and after it, and how near
+# the standard length a row must come without the foot
+_FOOT_MM, _GAP, _AFTER_GAP, _NEAR_LENGTH_MM = (0.5, 5.0), 0.4, 0.8, 1.0
 # ours: of rows that lack a part of the standard length: how much, how far beyond an end traces are looked for, and
 # their mean presence there; up to 0.1 beyond rows that are whole, from 0.3 beyond ends that names or pulses hid
 _LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.2
@@ -111,6 +114,9 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns], *, in_mm
     both = closing[-1] - in_mm * _length_cost(lengths - OFFSETS_MM[:, None])
     curves[0] = curves[0] + both.max(axis=1)
     offsets = _regular_offsets(nominal, curves, in_mm)
+    if in_mm:
+        end = nominal[0] + lengths[int(np.argmax(closing[-1]))]
+        offsets[0] += _foot_length([columns[k] for k in starts[0]], nominal[0] + offsets[0], end)
     closing[-1] = closing[-1] - in_mm * _length_cost(lengths - offsets[0])
     for group, offset in zip(starts, offsets, strict=True):
         for k in group:
@@ -120,6 +126,22 @@ def refine_edges(strips: list[FoundStrip], columns: list[StripColumns], *, in_mm
             end = strips[k].end_mm + float(OFFSETS_MM[int(np.argmax(curve))])
             moved[k] = replace(moved[k], end_mm=max(end, moved[k].start_mm + _SHORTEST_MM))
     return moved
+
+
+def _foot_length(rows: list[StripColumns], start: float, end: float) -> float:
+    """Millimetres from a start to the end of the gap behind it, 0 where rows without that part are not standard.
+
+    The foot of a calibration pulse looks like a row's beginning, but all rows have the same gap behind it.
+    """
+    behind = np.arange(0.0, _FOOT_MM[1] + 2.0, 0.1)
+    presence = np.mean([np.interp(start + behind, row.x_mm, row.presence) for row in rows], axis=0)
+    gap = np.flatnonzero((presence < _GAP) & (behind > _FOOT_MM[0]) & (behind < _FOOT_MM[1]))
+    if not len(gap):
+        return 0.0
+    after = gap[-1] + int(np.argmax(presence[gap[-1] :] > 0.5))
+    lacking = abs(end - start - behind[after] - STANDARD_ROW_MM)
+    whole = presence[after + 3 :].mean() > _AFTER_GAP
+    return float(behind[after]) if whole and lacking < min(_NEAR_LENGTH_MM, abs(end - start - STANDARD_ROW_MM)) else 0.0
 
 
 def lengthened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip] | None:

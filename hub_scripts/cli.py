@@ -131,6 +131,7 @@ def evaluate(
     ] = None,
     layout: Annotated[str, typer.Option(help="Layout of the pages.")] = "3x4+1",
     seed: Annotated[int, typer.Option(help="Seed of the rendered pages.")] = 0,
+    num_processes: Annotated[int, typer.Option(min=1, help="Processes that read side by side.")] = 1,
     model: Model = None,
 ) -> None:
     """Measure what the embeddings know: linear probes, prompts, retrieval."""
@@ -146,6 +147,7 @@ def evaluate(
         layout=choices(layout, tuple(LAYOUTS), "--layout")[0],
         seed=seed,
         model=model,
+        num_processes=num_processes,
     )
     raise typer.Exit(code)
 
@@ -213,6 +215,7 @@ def finetune(
         float | None, typer.Option(min=0, help="At its height.", show_default="the method's")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of order and augmentation.")] = 0,
+    num_processes: Annotated[int, typer.Option(min=1, help="Processes that read pages side by side.")] = 1,
     model: Model = None,
 ) -> None:
     """Teach the model labels of your own, from recordings or pages; reading itself is not trained."""
@@ -231,6 +234,7 @@ def finetune(
             rate=learning_rate,
             seed=seed,
             checkpoint=model,
+            num_processes=num_processes,
         )
     )
 

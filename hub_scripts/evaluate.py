@@ -57,6 +57,7 @@ def evaluate_command(
     layout: str,
     seed: int,
     model: str | None,
+    num_processes: int = 1,
 ) -> int:
     """Evaluates a checkpoint, writes `evaluation.json` and, of pages, `embeddings.png`; returns the exit code."""
     if pages:
@@ -67,7 +68,7 @@ def evaluate_command(
     _featurise(reader, data, layout)
     test = data["test"]
     seen = evenly(len(test.recordings), pages)
-    shown, unread = _pages(reader, [test.recordings[row] for row in seen], conditions, layout, seed)
+    shown, unread = _pages(reader, [test.recordings[row] for row in seen], conditions, layout, seed, num_processes)
     document: dict[str, Any] = {
         "model": {"name": reader.name, "revision": reader.revision},
         "recordings": {name: len(split.recordings) for name, split in data.items()},
@@ -103,14 +104,21 @@ def evenly(rows: int, count: int) -> np.ndarray:
 
 
 def _pages(
-    reader: Reader, recordings: list[Recording], conditions: tuple[str, ...], layout: str, seed: int
+    reader: Reader,
+    recordings: list[Recording],
+    conditions: tuple[str, ...],
+    layout: str,
+    seed: int,
+    num_processes: int,
 ) -> tuple[dict[str, Features], dict[str, int]]:
     """Features of the rendered pages of the same recordings in each condition, and how many showed no ECG, by name."""
     shown, unread = {}, {}
     for condition in conditions if recordings else ():
         name = "image" if len(conditions) == 1 else f"image, {condition}"
         console.out.print(f"reading {len(recordings)} rendered pages ({condition}) ...", markup=False)
-        shown[name], unread[name] = page_features(reader, recordings, layout=layout, condition=condition, seed=seed)
+        shown[name], unread[name] = page_features(
+            reader, recordings, layout=layout, condition=condition, seed=seed, num_processes=num_processes
+        )
     return shown, unread
 
 

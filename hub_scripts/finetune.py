@@ -13,7 +13,18 @@ from . import console
 from .arguments import UsageError
 from .checkpoint import save_checkpoint
 from .evaluate import cell
-from .finetune_data import SPLITS, Example, Gathered, Labelled, Task, gather, refuse_missing, split_examples, task_of
+from .finetune_data import (
+    SPLITS,
+    Example,
+    Gathered,
+    Labelled,
+    Readings,
+    Task,
+    gather,
+    refuse_missing,
+    split_examples,
+    task_of,
+)
 from .loading import Reader, load_reader
 from .patients import refuse_shared_patients
 from .read import prepare_folder
@@ -41,6 +52,7 @@ def finetune_command(
     rate: float | None,
     seed: int,
     checkpoint: str | None,
+    num_processes: int = 1,
 ) -> int:
     """Fine-tunes and writes the checkpoint, the adapter and `finetune.json`; returns the exit code."""
     lacking = [name for name in ("peft", "evaluate") if find_spec(name) is None]
@@ -49,7 +61,8 @@ def finetune_command(
     prepare_folder(out)
     started = time.monotonic()
     reader = load_reader(checkpoint)
-    found = _find(reader, out / "readings", data, {"validation": validation, "test": test}, labels)
+    readings = Readings(reader, out / "readings", num_processes)
+    found = _find(readings, data, {"validation": validation, "test": test}, labels)
     document = _describe(reader, found) | {"method": method, "seed": seed}
     document |= _train(reader, found, out, method=method, epochs=epochs, rate=rate, seed=seed)
     document["seconds"] = round(time.monotonic() - started, 1)
@@ -58,20 +71,20 @@ def finetune_command(
     return 2 if found.problems else 0
 
 
-def _find(reader: Reader, cache: Path, data: Path, others: dict[str, Path | None], labels: tuple[str, ...]) -> _Data:
+def _find(readings: Readings, data: Path, others: dict[str, Path | None], labels: tuple[str, ...]) -> _Data:
     """Examples of `data`, and of the places that are given for its validation and its test part."""
     for place in others.values():
         if place is not None:
             refuse_missing(place)  # before any page is read
-    head = _head_of(reader)
+    head = _head_of(readings.reader)
     own = SPLITS[:1] if others["validation"] else SPLITS[:2]
-    gathered = [_gather(data, reader, cache, lambda labelled: task_of(labelled, labels, head), own)]
+    gathered = [_gather(data, readings, lambda labelled: task_of(labelled, labels, head), own)]
     examples = gathered[0].examples
     task = task_of(examples, labels, head)
     parts = {"train": examples} if others["validation"] else dict(zip(own, split_examples(examples), strict=True))
     for name, place in others.items():
         if place is not None:
-            gathered.append(_gather(place, reader, cache, task.refuse_others, (name,)))
+            gathered.append(_gather(place, readings, task.refuse_others, (name,)))
             parts[name] = gathered[-1].examples
             task.refuse_others(parts[name])
     refuse_shared_patients({name: [example.patient for example in part] for name, part in parts.items()})
@@ -82,10 +95,10 @@ def _find(reader: Reader, cache: Path, data: Path, others: dict[str, Path | None
 
 
 def _gather(
-    place: Path, reader: Reader, cache: Path, check: Callable[[Sequence[Labelled]], object], parts: Sequence[str]
+    place: Path, readings: Readings, check: Callable[[Sequence[Labelled]], object], parts: Sequence[str]
 ) -> Gathered:
     """Examples of one place, of which there must be some; unusable files are told."""
-    found = gather(place, reader, cache, check, parts)
+    found = gather(place, readings, check, parts)
     for problem in found.problems:
         console.error_line(problem)
     if not found.examples:

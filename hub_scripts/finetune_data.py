@@ -4,8 +4,10 @@ import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +23,7 @@ from . import console
 from .arguments import UsageError
 from .loading import Reader
 from .patients import validation_patients
+from .side_by_side import side_by_side
 
 SPLITS = ("train", "validation", "test")
 _FILE_COLUMNS, _LABEL_COLUMNS = ("file_name", "file"), ("label", "labels")
@@ -78,10 +81,32 @@ class Labelled(Protocol):
     def labels(self) -> tuple[str, ...]: ...
 
 
+@dataclass(frozen=True)
+class Readings:
+    """How pages become signals.
+
+    Attributes:
+        reader: reads them.
+        cache: folder of readings, by the page's and the checkpoint's digest: each page is read once.
+        num_processes: that read side by side.
+    """
+
+    reader: Reader
+    cache: Path
+    num_processes: int = 1
+
+
+@dataclass(frozen=True)
+class _Unusable:
+    """Why a source makes no example, and a sentence where its file is at fault."""
+
+    reason: str
+    problem: str | None = None
+
+
 def gather(
     data: Path,
-    reader: Reader,
-    cache: Path,
+    readings: Readings,
     check: Callable[[Sequence[Labelled]], object],
     parts: Sequence[str] = ("train", "validation"),
 ) -> Gathered:
@@ -91,47 +116,52 @@ def gather(
         data: a folder of `ecgscan prepare`, a Parquet file or a folder of some, an image folder with a subfolder for
             each class (in folders named by split or not), or an image folder with a CSV (`file_name`; `label`, or
             `labels` separated by `;`; `patient_id` and `split` where known), or that CSV.
-        cache: folder of readings, by the page's and the checkpoint's digest: each page is read once.
         check: stops, where labels can't be learned, before any page is read.
         parts: of `SPLITS`; where it is one alone, examples of which nobody said it are put into it.
 
     Raises:
         UsageError: `data` is none of these.
     """
-    found = Gathered()
-    count, sources = _sources(data, parts)
+    count, sources, of_pages = _sources(data, parts)
     if isinstance(sources, list):
         check([source for source in sources if source.labels and source.split in (*parts, "")])
+    found = Gathered()
+    make = partial(_example, cache=readings.cache, parts=tuple(parts))
+    # rows of signals are made faster than they are sent to another process
+    made = side_by_side(make, sources, readings.reader, readings.num_processes if of_pages else 1)
     with console.progress_bar("examples") as progress:
-        for source in progress.track(sources, total=count, description="examples"):
-            if not source.labels:
-                found.left_out["no label"] += 1
-            elif source.split not in (*parts, ""):
-                found.left_out[f"{source.split} part"] += 1
-            else:
-                _add(found, replace(source, split=parts[0]) if len(parts) == 1 else source, reader, cache)
+        for one in progress.track(made, total=count, description="examples"):
+            if isinstance(one, Example):
+                found.examples.append(one)
+                continue
+            found.left_out[one.reason] += 1
+            if one.problem is not None:
+                found.problems.append(one.problem)
     return found
 
 
-def _add(found: Gathered, source: _Source, reader: Reader, cache: Path) -> None:
+def _example(reader: Reader, source: _Source, cache: Path, parts: tuple[str, ...]) -> Example | _Unusable:
+    """What one source gives to learn from, or why it gives nothing."""
+    if not source.labels:
+        return _Unusable("no label")
+    if source.split not in (*parts, ""):
+        return _Unusable(f"{source.split} part")
     try:
         if source.row is not None:
             signal: Any = recording_of_row(source.row)
         else:
             signal = _reading(source.page, reader, cache)  # type: ignore[arg-type]
     except (PageError, ValueError) as error:
-        found.problems.append(str(error))
-        found.left_out["unreadable"] += 1
-        return
+        return _Unusable("unreadable", str(error))
     is_page = source.row is None
     prepared = reader.processor.feature_extractor(signal, sampling_rate=500.0 if is_page else None)
     values, mask = prepared["signal_values"][0], prepared["signal_mask"][0].astype(bool)
     if not mask.any():
-        found.left_out["nothing read on the page" if is_page else "empty signal"] += 1
-        return
+        return _Unusable("nothing read on the page" if is_page else "empty signal")
     scaled = np.clip(np.rint(values * 1000.0), _UNKNOWN + 1, 32767).astype(np.int16)
     microvolts = np.where(mask, scaled, np.int16(_UNKNOWN))
-    found.examples.append(Example(microvolts, source.labels, source.patient, source.split, is_page))
+    split = parts[0] if len(parts) == 1 else source.split
+    return Example(microvolts, source.labels, source.patient, split, is_page)
 
 
 def _reading(page: Path | bytes, reader: Reader, cache: Path) -> np.ndarray:
@@ -139,17 +169,19 @@ def _reading(page: Path | bytes, reader: Reader, cache: Path) -> np.ndarray:
     if isinstance(page, Path) and not page.is_file():
         raise PageError(f"{page}: no such file; correct its row in the table")
     content = page if isinstance(page, bytes) else page.read_bytes()
-    stored = cache / f"{sha256(content).hexdigest()[:24]}-{reader.revision}.npy"
+    digest = sha256(content).hexdigest()[:24]
+    stored = cache / f"{digest}-{reader.revision}.npy"
     if stored.is_file():
         return np.load(stored)
     cache.mkdir(parents=True, exist_ok=True)
-    if isinstance(page, bytes):
-        page = cache / "page"
-        page.write_bytes(content)
-    signal = reader.read([open_page(page).image])[0][0].signal
-    unfinished = stored.with_suffix(".new.npy")
-    np.save(unfinished, signal)
-    unfinished.replace(stored)
+    # the same page may be read by another process at this moment
+    with TemporaryDirectory(dir=cache) as own:
+        if isinstance(page, bytes):
+            page = Path(own) / digest
+            page.write_bytes(content)
+        signal = reader.read([open_page(page).image])[0][0].signal
+        np.save(Path(own) / stored.name, signal)
+        (Path(own) / stored.name).replace(stored)
     return signal
 
 
@@ -163,8 +195,8 @@ def refuse_missing(data: Path) -> None:
         raise UsageError(f"{data}: no such file or folder; give Parquet files, an image folder or a CSV")
 
 
-def _sources(data: Path, parts: Sequence[str]) -> tuple[int, Iterator[_Source] | list[_Source]]:
-    """How many examples there may be, and where each comes from."""
+def _sources(data: Path, parts: Sequence[str]) -> tuple[int, Iterator[_Source] | list[_Source], bool]:
+    """How many examples there may be, where each comes from, and whether pages are among them."""
     refuse_missing(data)
     if data.is_file() and data.suffix == ".parquet":
         return _parquet_sources([data], parts)
@@ -178,7 +210,7 @@ def _sources(data: Path, parts: Sequence[str]) -> tuple[int, Iterator[_Source] |
         return _parquet_sources(sorted(data.glob("*.parquet")), parts)
     table = data if data.suffix == ".csv" else _table_of(data)
     sources = list(_csv_sources(table) if table else _folder_sources(data))
-    return len(sources), sources
+    return len(sources), sources, True
 
 
 def _split_of(name: str, told: str = "") -> str:
@@ -186,7 +218,7 @@ def _split_of(name: str, told: str = "") -> str:
     return told or next((split for split in SPLITS if name.startswith(split)), "")
 
 
-def _parquet_sources(files: list[Path], parts: Sequence[str]) -> tuple[int, Iterator[_Source]]:
+def _parquet_sources(files: list[Path], parts: Sequence[str]) -> tuple[int, Iterator[_Source], bool]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -207,12 +239,14 @@ def _parquet_sources(files: list[Path], parts: Sequence[str]) -> tuple[int, Iter
                 require_columns(path, columns, SIGNAL_COLUMNS)
             except RecordError as error:
                 raise UsageError(str(error)) from error
-    return sum(file.metadata.num_rows for _, file in opened), (
+    rows = (
         _row_source(row, path)
         for path, file in opened
         for batch in file.iter_batches(batch_size=64)
         for row in batch.to_pylist()
     )
+    of_pages = any("image" in file.schema_arrow.names for _, file in opened)
+    return sum(file.metadata.num_rows for _, file in opened), rows, of_pages
 
 
 def _row_source(row: dict[str, Any], path: Path) -> _Source:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from processing.renderer import render
 from processing.signal_views import isoelectric, printed_mask, without_wander
 
 from .loading import Reader
+from .side_by_side import side_by_side
 
 _BATCH, _TEXTS = 32, 64
 
@@ -53,19 +55,36 @@ def signal_features(model: Any, processor: Any, recordings: Iterable[Recording],
     return Features(np.concatenate(pooled), np.concatenate(embedding))
 
 
-@torch.inference_mode()
 def page_features(
-    reader: Reader, recordings: Iterable[Recording], *, layout: str, condition: str, seed: int
+    reader: Reader,
+    recordings: Iterable[Recording],
+    *,
+    layout: str,
+    condition: str,
+    seed: int,
+    num_processes: int = 1,
 ) -> tuple[Features, int]:
-    """Features of the image tower on rendered pages, one page a recording, and how many pages showed no ECG to it."""
-    pooled, embedding, unread = [], [], 0
-    for number, recording in enumerate(recordings):
-        page = render(recording, seed=seed + number, layout=layout, condition=condition)
-        hidden, readings = reader.model.image_features(**reader.pixels([page.image]))
-        pooled.append(hidden.float().numpy())
-        embedding.append(_unit(reader.model.image_projection(hidden)))
-        unread += bool(readings) and readings[0].status == "no_ecg"
-    return Features(np.concatenate(pooled), np.concatenate(embedding)), unread
+    """Features of the image tower on rendered pages, one page a recording, and how many pages showed no ECG to it.
+
+    Args:
+        reader: loaded from a checkpoint that holds what it holds, where there are several processes.
+    """
+    draw = partial(_page_features, layout=layout, condition=condition)
+    made = list(side_by_side(draw, enumerate(recordings, seed), reader, num_processes))
+    pooled, embedding, unread = (list(parts) for parts in zip(*made, strict=True))
+    return Features(np.concatenate(pooled), np.concatenate(embedding)), sum(unread)
+
+
+@torch.inference_mode()
+def _page_features(
+    reader: Reader, seeded: tuple[int, Recording], *, layout: str, condition: str
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Of one recording's page: (1, width), (1, projection_dim), and whether it showed no ECG."""
+    seed, recording = seeded
+    page = render(recording, seed=seed, layout=layout, condition=condition)
+    hidden, readings = reader.model.image_features(**reader.pixels([page.image]))
+    unread = bool(readings) and readings[0].status == "no_ecg"
+    return hidden.float().numpy(), _unit(reader.model.image_projection(hidden)), unread
 
 
 @torch.inference_mode()

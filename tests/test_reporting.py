@@ -65,6 +65,16 @@ def test_rows_of_nearly_the_standard_length_have_it_where_one_of_their_ends_is_i
     assert (moved.start_mm, moved.end_mm) == pytest.approx((0.0, 250.0), abs=0.15)
 
 
+def test_a_pulse_s_foot_before_the_gap_is_no_part_of_the_rows_but_a_hidden_place_in_them_is():
+    x = np.arange(-20, 280, 1 / 6)
+    for start, gap, begins in ((-3.0, (-1.0, 0.0), 0.0), (0.0, (1.0, 2.0), 0.0)):
+        strips = [FoundStrip(lead, row, 0, start, 250.0, 40.0 * row) for row, lead in enumerate(("I", "II", "III"))]
+        present = (x > start) & (x < 250.0) & ~((x > gap[0]) & (x < gap[1]))
+        moved = refine_edges(strips, [columns_of(x, np.zeros_like(x), present) for _ in strips], in_mm=True)
+        assert [strip.start_mm for strip in moved] == pytest.approx([begins] * 3, abs=0.2)
+        assert [strip.end_mm for strip in moved] == pytest.approx([250.0] * 3, abs=0.2)
+
+
 def two_columns_of(start_mm: float, end_mm: float, printed_mm: tuple[float, float]):
     """Strips of three rows of two columns, and what is read of them where traces are printed from here to there."""
     x, middle = np.arange(-30, 280, 1 / 6), (start_mm + end_mm) / 2
