@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from .arguments import UsageError
 from .loading import Reader, load_reader
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 _AHEAD = 3  # items that wait for each process
 
 _reader: Reader | None = None
