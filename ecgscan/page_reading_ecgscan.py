@@ -142,8 +142,8 @@ class PageReading(ABC):
         """(`NAME_CLASSES`, H/8, W/8) probabilities of a flat (H, W, 3) uint8 page, sides divisible by 8."""
 
     @abstractmethod
-    def read_tiles(self, tiles: np.ndarray) -> TileReadings:
-        """Readings of (batch, 256, 448, 5) float32 tiles."""
+    def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
+        """Readings of (batch, 256, 448, 5) float32 tiles; `onward` where strokes cross in them."""
 
     def read_page(self, image: np.ndarray, columns: str | None = None) -> ECGReading:
         """Read one (height, width, 3) uint8 RGB page.
@@ -400,7 +400,7 @@ class PageReading(ABC):
         readings = []
         for first in range(0, len(jobs), 8):
             tiles = np.stack([cut_tile(image, geometry, strips, job, seen) for job in jobs[first : first + 8]])
-            readings.append(self.read_tiles(tiles))
+            readings.append(self.read_tiles(tiles, onward=seen is not None))
         height, spread, presence, speed, gain = (
             np.concatenate([getattr(reading, part.name) for reading in readings]) for part in fields(TileReadings)
         )

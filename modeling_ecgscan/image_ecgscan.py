@@ -9,6 +9,7 @@ from torch import nn
 from .blocks_ecgscan import fast_precision
 from .locating_ecgscan import PageLocator
 from .naming_ecgscan import NameReader
+from .onward_ecgscan import gone_on
 from .page_reading_ecgscan import PageReading, TileReadings
 from .reading_ecgscan import StripReader
 from .readings_ecgscan import ECGReading
@@ -78,13 +79,15 @@ class ECGScanImageReader(nn.Module, PageReading):
         return logits.float().softmax(1)[0].cpu().numpy()
 
     @torch.no_grad()
-    def read_tiles(self, tiles: np.ndarray) -> TileReadings:
+    def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
         x = self._on_device(torch.from_numpy(tiles).permute(0, 3, 1, 2))
         with fast_precision(x.device):
             reading = self.reader(x)
-        mean, deviation = reading.height_mm()
-        parts = (mean, deviation, reading.presence.float().sigmoid(), reading.speed, reading.gain)
-        return TileReadings(*(part.float().cpu().numpy() for part in parts))
+        heights = tuple(part.cpu().numpy() for part in reading.height_mm())
+        if onward:
+            heights = gone_on(*heights, reading.logits.float().cpu().numpy(), reading.movement.float().cpu().numpy())
+        parts = (reading.presence.float().sigmoid(), reading.speed, reading.gain)
+        return TileReadings(*heights, *(part.float().cpu().numpy() for part in parts))
 
 
 __all__ = ["ECGScanImageReader"]

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from .beats_ecgscan import expected_beats
+from .onward_ecgscan import gone_on
 from .page_reading_ecgscan import PageReading, TileReadings
 from .readings_ecgscan import ECGReading, signal_arrays
 from .terms_ecgscan import BIN_MM, COLUMNS_PER_PX, COSTS_PER_BIN, HEIGHT_BINS
@@ -97,9 +98,12 @@ class ONNXPageReader(PageReading):
     def name_shares(self, flat: np.ndarray) -> np.ndarray:
         return self._run("name", flat=flat[None])[0][0]
 
-    def read_tiles(self, tiles: np.ndarray) -> TileReadings:
+    def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
         logits, presence, movement, speed, gain = self._run("trace", tiles=tiles)
-        return TileReadings(*heights_mm(logits, movement), sigmoid(presence), speed, gain)
+        heights = heights_mm(logits, movement)
+        if onward:
+            heights = gone_on(*heights, logits, movement)
+        return TileReadings(*heights, sigmoid(presence), speed, gain)
 
     def _run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
         return self._sessions[graph].run(None, inputs)
