@@ -22,6 +22,7 @@ _FOOT_MM, _GAP, _AFTER_GAP, _NEAR_LENGTH_MM = (0.5, 5.0), 0.4, 0.8, 1.0
 # ours: of rows that lack a part of the standard length: how much, how far beyond an end traces are looked for, and
 # their mean presence there; up to 0.1 beyond rows that are whole, from 0.3 beyond ends that names or pulses hid
 _LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.2
+_STEP = 0.4  # ours: in presence, where a row begins behind its pulse
 _ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides are measured, and their least difference
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 # of a pulse's foot as 0 mV: its height against the gain (logarithm), and how far from the row it may stand
@@ -169,6 +170,35 @@ def lengthened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[Fo
         )
         for strip in strips
     ]
+
+
+def shortened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip] | None:
+    """Strips without what calibration pulses add to a standard row, where traces begin or end there; None elsewhere.
+
+    Args:
+        strips: in true millimetres.
+    """
+    first, last = min(strip.start_mm for strip in strips), max(strip.end_mm for strip in strips)
+    added = last - first - STANDARD_ROW_MM
+    if not _LACKING_MM[0] < added < _LACKING_MM[1]:
+        return None
+    begins = [(columns[k], first + added) for k, strip in enumerate(strips) if strip.start_mm < first + 3.0]
+    ends = [(columns[k], last - added) for k, strip in enumerate(strips) if strip.end_mm > last - 3.0]
+    rises, falls = _greatest_step(begins, 1.0), _greatest_step(ends, -1.0)
+    if max(rises, falls) < _STEP:
+        return None
+    if rises >= falls:
+        return [replace(s, start_mm=first + added) if s.start_mm < first + 3.0 else s for s in strips]
+    return [replace(s, end_mm=last - added) if s.end_mm > last - 3.0 else s for s in strips]
+
+
+def _greatest_step(edges: list[tuple[StripColumns, float]], onwards: float) -> float:
+    """By how much presence, mean of some strips, rises near places that they share, onwards being 1 or -1 in time."""
+    aside = np.arange(-4.0, 4.0, 0.1)
+    presence = np.mean([np.interp(at + onwards * aside, row.x_mm, row.presence) for row, at in edges], axis=0)
+    width = 8
+    means = np.convolve(presence, np.ones(width) / width, "valid")
+    return float((means[width:] - means[:-width]).max())
 
 
 def lasts_as_printed(strips: list[FoundStrip], columns: list[StripColumns]) -> bool:

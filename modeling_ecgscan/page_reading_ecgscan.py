@@ -14,6 +14,7 @@ from .edges_ecgscan import (
     refine_edges,
     rest_on_pulses,
     settle_baselines,
+    shortened,
 )
 from .geometry_ecgscan import CELL_PX, PageGeometry, fit_geometry
 from .laws_ecgscan import name_six_rows, obey_laws
@@ -191,12 +192,14 @@ class PageReading(ABC):
     def _traced_whole(
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float, gridded: bool
     ) -> Traced:
-        """The strips read; again, where a grid shows that rows lack a part and their traces go on there."""
+        """The strips read; again, where a grid shows that rows lack a part, or have one that is none of theirs."""
         traced = self.trace(small, geometry, strips, gain)
-        longer = lengthened(traced.strips, traced.columns) if gridded else None
-        if longer is None:
+        if not gridded:
             return traced
-        again = self.trace(small, geometry, longer, gain)
+        mended = lengthened(traced.strips, traced.columns) or shortened(traced.strips, traced.columns)
+        if mended is None:
+            return traced
+        again = self.trace(small, geometry, mended, gain)
         return again if lasts_as_printed(again.strips, again.columns) else traced
 
     def _settle_scale(

@@ -12,6 +12,7 @@ from modeling_ecgscan.edges_ecgscan import (
     refine_edges,
     rest_on_pulses,
     settle_baselines,
+    shortened,
     soft_edge,
 )
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
@@ -73,6 +74,21 @@ def test_a_pulse_s_foot_before_the_gap_is_no_part_of_the_rows_but_a_hidden_place
         moved = refine_edges(strips, [columns_of(x, np.zeros_like(x), present) for _ in strips], in_mm=True)
         assert [strip.start_mm for strip in moved] == pytest.approx([begins] * 3, abs=0.2)
         assert [strip.end_mm for strip in moved] == pytest.approx([250.0] * 3, abs=0.2)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_rows_that_hold_their_pulse_lose_it_where_traces_begin_or_end_behind_it(side):
+    x = np.arange(-30, 290, 1 / 6)
+    first, last, gap = {"left": (-12.0, 250.0, (-2.0, 0.0)), "right": (0.0, 262.0, (250.0, 252.0))}[side]
+    strips = [FoundStrip(lead, row, 0, first, last, 40.0 * row) for row, lead in enumerate(("I", "II", "III"))]
+    present = (x > first) & (x < last) & ~((x > gap[0]) & (x < gap[1]))
+    found = shortened(strips, [columns_of(x, np.zeros_like(x), present) for _ in strips])
+    assert found is not None
+    assert [strip.start_mm for strip in found] == pytest.approx([0.0] * 3, abs=0.01)
+    assert [strip.end_mm for strip in found] == pytest.approx([250.0] * 3, abs=0.01)
+    everywhere = [columns_of(x, np.zeros_like(x), (x > first) & (x < last)) for _ in strips]
+    assert shortened(strips, everywhere) is None  # nothing tells at which end the pulse is
+    assert shortened([replace(strip, start_mm=0.0, end_mm=252.0) for strip in strips], everywhere) is None
 
 
 def two_columns_of(start_mm: float, end_mm: float, printed_mm: tuple[float, float]):
