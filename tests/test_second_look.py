@@ -87,6 +87,7 @@ class LooksKept(PageReading):
     def __init__(self, doubt_mm: float) -> None:
         self.doubt_mm = doubt_mm
         self.shown: list[np.ndarray] = []
+        self.onward: list[bool] = []
 
     def find_maps(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise NotImplementedError
@@ -94,8 +95,9 @@ class LooksKept(PageReading):
     locate_maps = find_maps
     name_shares = find_maps  # type: ignore[assignment]
 
-    def read_tiles(self, tiles: np.ndarray) -> TileReadings:
+    def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
         self.shown += list(tiles)
+        self.onward += [onward] * len(tiles)
         upper = np.array([is_upper(tile) for tile in tiles])
         ones = np.ones((len(tiles), len(column_places())))
         spread = np.where(upper, self.doubt_mm, 0.1)[:, None] * ones
@@ -109,6 +111,7 @@ def test_only_a_doubtful_strip_is_read_again_and_then_the_others_are_in_sight():
     told = [tile for tile in reader.shown if (tile[..., 4] == -1.0).any()]
     assert told
     assert all(is_upper(tile) for tile in told)
+    assert reader.onward == [(tile[..., 4] == -1.0).any() for tile in reader.shown]
 
 
 def test_strips_read_without_doubt_are_not_read_again():
