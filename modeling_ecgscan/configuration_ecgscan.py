@@ -194,7 +194,7 @@ class ECGScanConfig(PreTrainedConfig):
     lead_weight: float = 1.0
     reconstruction_weight: float = 5.0
     findings: list[str] = field(default_factory=list)
-    findings_weight: float = 25.0
+    findings_weight: float = 100.0
     findings_calibration: dict[str, list[float]] = field(default_factory=dict)
     initializer_range: float = 0.02
 

@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 
 from .beats_ecgscan import expected_beats
-from .onward_ecgscan import gone_on
+from .onward_ecgscan import column_shares, expected_heights, gone_on
 from .page_reading_ecgscan import PageReading, TileReadings
 from .readings_ecgscan import ECGReading, signal_arrays
-from .terms_ecgscan import BIN_MM, COLUMNS_PER_PX, COSTS_PER_BIN, HEIGHT_BINS
+from .terms_ecgscan import COSTS_PER_BIN
 from .views_ecgscan import sigmoid, softmax
 
 GRAPHS: tuple[str, ...] = ("find", "locate", "name", "trace", "signal")
@@ -29,7 +29,7 @@ def heights_mm(logits: np.ndarray, movement: np.ndarray) -> tuple[np.ndarray, np
         movement: (batch, costs, pixels) logits of how the trace goes on to the next pixel.
     """
     batch, bins, _ = logits.shape
-    fine = softmax(logits, axis=1).transpose(2, 0, 1).reshape(-1, COLUMNS_PER_PX, batch, bins) + 1e-4
+    fine = column_shares(logits)
     share = fine.mean(1)
     weight = softmax(movement, axis=1).transpose(2, 0, 1)  # (pixels, batch, costs)
     evidence = np.concatenate([share, share[::-1]], 1)
@@ -44,11 +44,7 @@ def heights_mm(logits: np.ndarray, movement: np.ndarray) -> tuple[np.ndarray, np
         expected[pixel] = ahead / ahead.sum(1, keepdims=True)
         seen = expected[pixel] * evidence[pixel]
         so_far = seen / seen.sum(1, keepdims=True)
-    joint = (expected[:, :batch] * expected[::-1, batch:])[:, None] * fine
-    posterior = (joint / joint.sum(3, keepdims=True)).reshape(-1, batch, bins)
-    heights = (HEIGHT_BINS / 2 - 0.5 - np.arange(HEIGHT_BINS, dtype=np.float32)) * BIN_MM
-    mean = posterior @ heights
-    return mean.T, np.sqrt(np.maximum(posterior @ np.square(heights) - np.square(mean), 0.0)).T
+    return expected_heights(expected[:, :batch] * expected[::-1, batch:], fine)
 
 
 class ONNXPageReader(PageReading):

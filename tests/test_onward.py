@@ -41,7 +41,7 @@ def test_a_stroke_goes_on_through_another_that_crosses_it(own, other):
         for found in (undecided, onward_heights(logits, movement)[0], gone_on(undecided, spread, logits, movement)[0])
     ]
     assert 0.4 < share[0] < 0.6
-    assert 0 <= share[1] == share[2] < 0.3
+    assert 0 <= share[1] == share[2] < 0.35
 
 
 def test_up_and_down_are_alike():
