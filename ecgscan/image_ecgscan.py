@@ -83,11 +83,12 @@ class ECGScanImageReader(nn.Module, PageReading):
         x = self._on_device(torch.from_numpy(tiles).permute(0, 3, 1, 2))
         with fast_precision(x.device):
             reading = self.reader(x)
-        heights = tuple(part.cpu().numpy() for part in reading.height_mm())
+        mean, deviation = (part.cpu().numpy() for part in reading.height_mm())
         if onward:
-            heights = gone_on(*heights, reading.logits.float().cpu().numpy(), reading.movement.float().cpu().numpy())
+            logits, movement = (part.float().cpu().numpy() for part in (reading.logits, reading.movement))
+            mean, deviation = gone_on(mean, deviation, logits, movement)
         parts = (reading.presence.float().sigmoid(), reading.speed, reading.gain)
-        return TileReadings(*heights, *(part.float().cpu().numpy() for part in parts))
+        return TileReadings(mean, deviation, *(part.float().cpu().numpy() for part in parts))
 
 
 __all__ = ["ECGScanImageReader"]

@@ -225,7 +225,8 @@ def test_pages_without_any_signal_prepare_but_are_refused_for_training_in_a_sent
 
 
 def test_fine_tuning_finds_pages_without_a_signal(prepared, archive):
-    _, sources = _parquet_sources(sorted((prepared / "pages").glob("*.parquet")), ("train", "validation"))
+    _, sources, of_pages = _parquet_sources(sorted((prepared / "pages").glob("*.parquet")), ("train", "validation"))
+    assert of_pages
     found = {source.labels: source.page for source in sources}
     assert found["MI",] == (archive / "pages" / "alone.png").read_bytes()
 
