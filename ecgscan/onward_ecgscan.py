@@ -32,16 +32,14 @@ def _following() -> np.ndarray:
 
 def _ways() -> tuple[np.ndarray, np.ndarray]:
     """(11, bins, bins) shares of a step's lengths in its class, and (costs, 11) what every cost gives the class."""
-    down = np.subtract.outer(np.arange(HEIGHT_BINS), np.arange(HEIGHT_BINS)).T
-    kind = np.sign(down) * np.digitize(np.abs(down), _STEPS) + len(_STEPS)
     steps = np.arange(1 - HEIGHT_BINS, HEIGHT_BINS)
-    step_kind = np.sign(steps) * np.digitize(np.abs(steps), _STEPS) + len(_STEPS)
-    kinds = np.arange(2 * len(_STEPS) + 1)
+    kind = np.sign(steps) * np.digitize(np.abs(steps), _STEPS)
+    of_kind = kind == np.arange(-len(_STEPS), len(_STEPS) + 1)[:, None]
     given = np.exp(-np.array(COSTS_PER_BIN)[:, None] * np.abs(steps))
-    total = np.stack([given[:, step_kind == k].sum(1) for k in kinds], 1)
-    mean = given.sum(0)
-    shape = [np.where(kind == k, mean[down + HEIGHT_BINS - 1], 0.0) / mean[step_kind == k].sum() for k in kinds]
-    return np.stack(shape).astype(np.float32), total.astype(np.float32)
+    shape = np.where(of_kind, given.sum(0), 0.0)
+    shape /= shape.sum(1, keepdims=True)
+    down = np.subtract.outer(-np.arange(HEIGHT_BINS), -np.arange(HEIGHT_BINS))
+    return shape[:, down + HEIGHT_BINS - 1].astype(np.float32), (given @ of_kind.T).astype(np.float32)
 
 
 def column_shares(logits: np.ndarray) -> np.ndarray:
