@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
+from .lattice_ecgscan import PASSES, on_lattice
 from .rasters_ecgscan import Box
 from .refining_ecgscan import refine_geometry
 from .stretching_ecgscan import GRID_CLEAR, clearness, stretch_to_grid
@@ -56,6 +57,9 @@ def settle_on_grid(
     """
     amplitude = float(np.percentile(geometry.amplitude, 75))
     seen = amplitude > _SEEN or (amplitude > _HALF_SEEN and geometry.residual_mm < _FOLLOWED_MM)
+    lattice = _on_lattice(image, geometry, strips) if amplitude < _HALF_SEEN else None
+    if lattice is not None:
+        return lattice
     best = (_as_located if seen else _on_grid)(image, geometry, strips)
     if not ((seen or best.clear > GRID_CLEAR) and best.square and best.is_standard(_STANDARD_WITHIN_MM)):
         # a grid fits at several scales: that of the standard length comes first
@@ -67,8 +71,41 @@ def settle_on_grid(
     odd = amplitude < _UNSEEN and not best.is_standard(_STANDARD_NEAR_MM)
     if best.clear <= (_ODD_CLEAR if odd else GRID_CLEAR) and not seen:
         return None
-    refined = refine_geometry(image, best.geometry, _strips_box(best.strips))
-    return refined, carried(best.strips, best.geometry, refined)
+    return _refined(image, best.geometry, best.strips)
+
+
+def _refined(
+    image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Geometry and strips moved onto the lines of a grid that is nearly theirs."""
+    refined = refine_geometry(image, geometry, _strips_box(strips))
+    return refined, carried(strips, geometry, refined)
+
+
+def _on_lattice(
+    image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+) -> tuple[PageGeometry, list[FoundStrip]] | None:
+    """Geometry and strips of a page with rows of about the standard length, as its lattice shows them."""
+    located = strips
+    geometry, strips = standard_width(*(squared(geometry, strips) or (geometry, strips)))
+    for part_mm, degree in PASSES:
+        found = on_lattice(image, geometry, _strips_box(strips), part_mm, degree)
+        if found is None:
+            return None
+        geometry, strips = found, carried(strips, geometry, found)
+    if abs(_row_length(strips) - STANDARD_ROW_MM) > _STANDARD_WITHIN_MM:
+        return None
+    geometry, strips = _refined(image, geometry, strips)
+    return geometry, _together(strips, located)
+
+
+def _together(strips: list[FoundStrip], located: list[FoundStrip]) -> list[FoundStrip]:
+    """The strips with common starts and ends as those located had them, in a map that slanted and bent them since."""
+    edges, before = (np.array([(s.start_mm, s.end_mm) for s in group]) for group in (strips, located))
+    straight = np.polyval(np.polyfit(before.ravel(), edges.ravel(), 1), before)
+    return [
+        replace(s, start_mm=float(low), end_mm=float(high)) for s, (low, high) in zip(strips, straight, strict=True)
+    ]
 
 
 def may_have_slipped(geometry: PageGeometry, strips: list[FoundStrip]) -> bool:

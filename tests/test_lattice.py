@@ -1,0 +1,74 @@
+"""A grid of dots that no network saw, found in the spectrum of the page."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from modeling_ecgscan.geometry_ecgscan import PageGeometry
+from modeling_ecgscan.lattice_ecgscan import PASSES, on_lattice
+from modeling_ecgscan.settling_ecgscan import settle_on_grid
+from tests.test_geometry import along_strips, box_of, drawn_page
+
+
+def dotted(**choices):
+    """A page on dots, its exact map without the grid's visibility, and its strips."""
+    pages = (drawn_page(seed, layout="3x4+1", **choices) for seed in range(400))
+    page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "dotted")
+    return page, replace(exact, amplitude=np.zeros_like(exact.amplitude)), strips
+
+
+def bent(geometry: PageGeometry, turn: float, scale: float, bend: float) -> PageGeometry:
+    """A map that is turned (rad), of another scale, and whose scale changes by `bend` over 100 mm along time."""
+    turned = scale * geometry.paper @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    away = (turned[..., 0] - np.median(turned[..., 0])) / 100
+    turned[..., 0] += 100 * bend * away**2 / 2
+    return replace(geometry, paper=turned)
+
+
+def farthest_mm(geometry, exact, strips) -> float:
+    """By how much the places along the strips are off, after the best shift and turn."""
+    truth, found = (places - places.mean(0) for places in along_strips(geometry, exact, strips))
+    left, _, right = np.linalg.svd(found.T @ truth)
+    return float(np.abs(found @ left @ right - truth).max())
+
+
+@pytest.mark.parametrize(("turn", "scale", "bend"), [(0.013, 0.99, 0.0), (-0.02, 1.05, 0.0), (0.005, 0.98, 0.04)])
+def test_a_map_that_saw_no_dots_is_laid_on_them(turn, scale, bend):
+    page, exact, strips = dotted(condition="clean")
+    spoiled = bent(exact, turn, scale, bend)
+    found = spoiled
+    for part_mm, degree in PASSES:
+        found = on_lattice(page.image, found, tuple(scale * side for side in box_of(strips)), part_mm, degree)
+        assert found is not None
+    assert farthest_mm(found, exact, strips) < 0.15 < 0.5 < farthest_mm(spoiled, exact, strips)
+
+
+def test_rows_on_dots_begin_together_in_a_page_whose_map_was_slanted():
+    page, exact, strips = dotted(condition="clean")
+    spoiled = bent(exact, 0.015, 1.02, 0.02)
+    settled = settle_on_grid(page.image, spoiled, strips)
+    assert settled is not None
+    geometry, moved = settled
+    assert farthest_mm(geometry, exact, strips) < 0.1
+    for first in {strip.start_mm for strip in strips}:
+        starts = [now.start_mm for now, before in zip(moved, strips, strict=True) if before.start_mm == first]
+        assert np.ptp(starts) < 1e-6
+
+
+def test_dots_another_distance_apart_are_not_taken_for_millimetres():
+    page, exact, strips = dotted(condition="clean")
+    for factor in (0.5, 0.8, 1.25, 2.0):
+        other = replace(exact, paper=exact.paper * factor)
+        assert on_lattice(page.image, other, tuple(factor * side for side in box_of(strips)), *PASSES[0]) is None
+
+
+@pytest.mark.parametrize("quality", [95, 30])
+def test_a_page_without_a_grid_has_no_lattice_however_it_was_compressed(quality):
+    import cv2
+
+    pages = (drawn_page(seed, condition="clean", layout="3x4+1") for seed in range(200))
+    page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
+    noisy = np.clip(page.image + np.random.default_rng(0).normal(0, 4, page.image.shape), 0, 255).astype(np.uint8)
+    _, coded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert on_lattice(cv2.imdecode(coded, 1), exact, box_of(strips), *PASSES[0]) is None
