@@ -23,7 +23,6 @@ _SEEN = 0.6
 _HALF_SEEN, _FOLLOWED_MM = 0.3, 0.12  # ours: amplitude that is enough where the map follows the phase so closely
 # ours: below this amplitude no grid was seen at all, and rows of an unusual length must show theirs this clearly
 _UNSEEN, _ODD_CLEAR = 0.2, 2.5
-_NEARLY_MM, _SLIP_MM = 5.0, 2.5  # from the standard length: before and after a row's ends are read
 _FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
 _APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
 # ours: borders of three columns; how uneven they must be and what share of that may be left; the bend of the strongest
@@ -106,20 +105,6 @@ def _together(strips: list[FoundStrip], located: list[FoundStrip]) -> list[Found
     return [
         replace(s, start_mm=float(low), end_mm=float(high)) for s, (low, high) in zip(strips, straight, strict=True)
     ]
-
-
-def may_have_slipped(geometry: PageGeometry, strips: list[FoundStrip]) -> bool:
-    """Whether dots 1 mm apart may have been taken for their neighbours on a flat page whose rows look standard."""
-    unseen = float(np.percentile(geometry.amplitude, 75)) < _UNSEEN
-    return unseen and abs(_row_length(strips) - STANDARD_ROW_MM) < _NEARLY_MM and squared(geometry, strips) is not None
-
-
-def slip_undone(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Rows, their ends as they were read, made as long as standard rows where they are off by what a slip makes."""
-    length = _row_length(strips)
-    if abs(length - STANDARD_ROW_MM) > _SLIP_MM or _gap(strips) > 0.0:
-        return geometry, strips
-    return scaled(geometry, strips, np.array([STANDARD_ROW_MM / length, 1.0]))
 
 
 def _enough(own: _OnGrid, other: _OnGrid) -> float:

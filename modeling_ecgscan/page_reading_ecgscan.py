@@ -39,10 +39,8 @@ from .sense_ecgscan import (
 )
 from .settling_ecgscan import (
     evenly_spaced,
-    may_have_slipped,
     scaled,
     settle_on_grid,
-    slip_undone,
     squared,
     standard_width,
 )
@@ -212,7 +210,7 @@ class PageReading(ABC):
         """
         gridded = settle_on_grid(small, geometry, strips)
         if gridded is not None:
-            return *self._of_standard_length(small, *gridded), True
+            return *gridded, True
         # the length of the rows is the scale: found roughly, then where the reader sees them begin and end
         flat = squared(geometry, strips)
         geometry, strips = standard_width(*(flat or (geometry, strips)))
@@ -229,14 +227,6 @@ class PageReading(ABC):
             ratio = pulse_ratio(pulse, geometry.px_per_mm(), names, at_angle=at_angle)
             geometry, strips = scaled(geometry, strips, ratio)
         return geometry, strips, False
-
-    def _of_standard_length(
-        self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
-    ) -> tuple[PageGeometry, list[FoundStrip]]:
-        """Rows on dots that were hardly seen, and taken for their neighbours, made as long as machines print."""
-        if not may_have_slipped(geometry, strips):
-            return geometry, strips
-        return slip_undone(geometry, self.trace(small, geometry, strips, 10.0, in_mm=False).strips)
 
     def locate(self, image: np.ndarray) -> Located | str:
         """Geometry and strips of a page, or the reason why there are none."""
