@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .rasters_ecgscan import LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, flat_darkness
+from .rasters_ecgscan import LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, flat_darkness, overlapping
 
 # ours: size (mm) of the parts, and degree of the polynomial that joins what they show; first coarse, then fine
 PASSES = (((80, 60), 2), ((60, 45), 3))
@@ -68,17 +68,12 @@ def _counted(grid: np.ndarray, part_mm: tuple[int, int]) -> tuple[np.ndarray, np
     width, height = (min(RASTER_PX_PER_MM * mm, side) for mm, side in zip(part_mm, grid.shape[::-1], strict=True))
     window = np.outer(np.hanning(height), np.hanning(width))
     places, lines = [], []
-    for top in _spread(grid.shape[0], height):
-        for left in _spread(grid.shape[1], width):
+    for top in overlapping(grid.shape[0], height):
+        for left in overlapping(grid.shape[1], width):
             power = np.abs(np.fft.fft2(grid[top : top + height, left : left + width] * window)) ** 2
             places.append((left + width / 2, top + height / 2))
             lines.append((_line(power), _line(power.T)[::-1]))
     return np.array(places) / RASTER_PX_PER_MM, np.array(lines)
-
-
-def _spread(whole: int, part: int) -> np.ndarray:
-    """Where parts begin that cover the whole and overlap by half and more."""
-    return np.linspace(0, whole - part, 1 + int(np.ceil(2 * (whole - part) / part))).astype(int)
 
 
 def _line(power: np.ndarray) -> np.ndarray:

@@ -41,6 +41,11 @@ def flat_raster(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> np.nd
     return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
 
 
+def overlapping(whole: int, part: int) -> np.ndarray:
+    """Where parts begin that cover the whole and overlap by half and more."""
+    return np.linspace(0, whole - part, 1 + int(np.ceil((whole - part) / (part / 2)))).astype(int)
+
+
 def darkness(grey: np.ndarray) -> np.ndarray:
     """How much darker than its surroundings, as a share of their brightness."""
     values = grey.astype(np.float32)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from .geometry_ecgscan import GRID_MM, PageGeometry
-from .rasters_ecgscan import HARMONICS, LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, flat_darkness
+from .rasters_ecgscan import HARMONICS, LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, flat_darkness, overlapping
 
 GRID_CLEAR = 1.5  # sum over the harmonics of the logarithm of their power, above which a grid is there; none: 0.8
 _PART_MM, _BAND_MM = 60, 40  # parts of the page, along and across
@@ -94,9 +94,7 @@ def _spectra(grid: np.ndarray) -> _Spectra:
     rows = grid.shape[0] // RASTER_PX_PER_MM
     thin = grid[: rows * RASTER_PX_PER_MM].reshape(rows, RASTER_PX_PER_MM, -1).mean(1)
     length = min(_PART_MM * RASTER_PX_PER_MM, grid.shape[1])
-    starts = np.linspace(0, grid.shape[1] - length, 1 + int(np.ceil((grid.shape[1] - length) / (length / 2)))).astype(
-        int
-    )
+    starts = overlapping(grid.shape[1], length)
     bands = np.linspace(0, rows, 1 + max(1, round(rows / _BAND_MM))).astype(int)
     per_mm = np.fft.rfftfreq(4 * length, 1 / RASTER_PX_PER_MM)
     around = 2 * round(0.2 / per_mm[1]) + 1
