@@ -12,20 +12,31 @@ _LEAST = 0.02  # a probability below which nothing is known
 _FARTHER = 0.004  # price of a name that stands away from its strip's beginning, per square millimetre
 # ours: all 136 that were told so surely on 134 rendered validation pages were right, 6 of 18 told less surely wrong
 _WORDS_READ = 0.9
+_SUREST = 0.9999  # ours: probability that words are read, beyond which nothing is known
 _MISSING = 1.5  # price (log odds) of a strip without its name
 
 
 def in_words(share: np.ndarray) -> np.ndarray:
     """(values,) probability that each is printed somewhere, of (values, rows, columns) probabilities by cell.
 
-    Neighbouring cells see the same words: those that are half as sure as the surest tell together which value it is,
-    the surest whether any is. The thousands of cells without words would drown them. All zero where no value is
-    surely read.
+    Neighbouring cells see the same words, and tell together which value it is, the surest whether any is. A page has
+    one value: other words that seem to tell another must then be none. All zero where no value is surely read.
     """
     anything = share.sum(0)
-    total = share[:, anything >= anything.max() / 2].sum(1)
-    told = total / max(float(total.sum()), 1e-6) * float(anything.max())
-    return told if told.max() >= _WORDS_READ else np.zeros(len(share))
+    if anything.max() < _WORDS_READ:
+        return np.zeros(len(share))
+    count, words = cv2.connectedComponents((anything >= anything.max() / 2).astype(np.uint8))
+    told = np.array([_told(share[:, words == number]) for number in range(1, count)])
+    none = 1.0 - np.minimum(told.sum(1), _SUREST)
+    # that the page has a value, and that some words tell it
+    printed = np.prod(told + none[:, None], axis=0) - np.prod(none)
+    printed /= printed.sum() + np.prod(none)
+    return printed if printed.max() >= _WORDS_READ else np.zeros(len(share))
+
+
+def _told(cells: np.ndarray) -> np.ndarray:
+    """(values,) probability of each of (values, cells) that see the same words."""
+    return cells.sum(1) / max(float(cells.sum()), 1e-6) * float(cells.sum(0).max())
 
 
 @dataclass

@@ -314,7 +314,20 @@ def test_words_that_are_not_surely_read_say_nothing():
 def test_thousands_of_cells_without_words_do_not_drown_those_that_have_some():
     share = np.full((3, 150, 180), 1e-3)
     share[:, 130, 75] = 0.0, 0.0, 1.0
-    assert in_words(share).tolist() == pytest.approx([0.0, 0.0, 1.0])
+    assert in_words(share).tolist() == pytest.approx([0.0, 0.0, 1.0], abs=1e-3)
+
+
+def test_of_words_in_two_places_the_surer_tell_the_value_and_equally_sure_ones_nothing():
+    share = np.zeros((3, 20, 40))
+    share[0, 3, 5], share[2, 15, 30] = 0.9, 0.999
+    # 20 mm/mV if the others are none; 10 mm/mV if these are; both or neither can't be
+    gain_20, gain_10, none = 0.999 * 0.1, 0.9 * 0.001, 0.1 * 0.001
+    printed = in_words(share)
+    assert printed.tolist() == pytest.approx(
+        [gain_10 / (gain_20 + gain_10 + none), 0.0, gain_20 / (gain_20 + gain_10 + none)]
+    )
+    share[0, 3, 5] = 0.999
+    assert in_words(share).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_a_source_of_the_scale_that_was_overruled_is_told():
