@@ -262,9 +262,8 @@ def _draw_traces(sheet: _Sheet, style: PageStyle, strips: list[Strip], recording
         last = min(round(strip.end_s * recording.sampling_rate) + 1, recording.signal.shape[1])
         index = np.arange(first, last)
         values = recording.signal[LEADS.index(strip.lead), first:last]
-        if step > 1:
-            # keep the extremes that a slower pen would still reach
-            index, values = index[::step], values[::step]
+        # a slower pen joins the samples that it is given, and misses what lies between
+        index, values = index[::step], values[::step]
         points = np.stack(
             [strip.x_of(index / recording.sampling_rate), strip.baseline_mm - values * style.gain], axis=1
         )
