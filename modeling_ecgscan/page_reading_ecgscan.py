@@ -68,6 +68,7 @@ _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG
 _NAME_SHARE = 0.5  # of the maps' evidence on which lead it is, beside that a lead is printed at all
 _SHIFTED_MM = 2.0  # a strip whose ends were this far from where they had been expected is read again
+_LOOKS = 3  # ours: at strips whose ends are still elsewhere: marked far off, an end is approached from look to look
 _ABOVE_MM, _BELOW_MM = 70.0, 56.0  # of the rows, where names, paper speed and gain are looked for
 _DOUBTED = 0.01  # ours: of a strip's columns
 _WIDE_MARGIN_MM = 40.0  # around what a first look took for strips
@@ -88,6 +89,15 @@ def _wider(located: Located, view: np.ndarray, image: np.ndarray) -> np.ndarray 
     return view_holding(
         CELL_PX * geometry.cells_of(ends) + (CELL_PX - 1) / 2, view, image, geometry.px_per_mm() / shrunk
     )
+
+
+def _shifted(strips: list[FoundStrip], moved: list[FoundStrip]) -> list[int]:
+    """Which strips begin or end elsewhere than was expected."""
+    return [
+        k
+        for k, (old, new) in enumerate(zip(strips, moved, strict=True))
+        if max(abs(old.start_mm - new.start_mm), abs(old.end_mm - new.end_mm)) >= _SHIFTED_MM
+    ]
 
 
 def _leaves_tile(trace: StripColumns, y_scale: float) -> bool:
@@ -355,16 +365,15 @@ class PageReading(ABC):
         y_scales = [min(1.0, 10.0 / gain)] * len(strips)
         found, speed, gains = self._read_tiles(image, geometry, strips, y_scales, range(len(strips)))
         columns = [found[k] for k in range(len(strips))]
-        moved = refine_edges(strips, columns, in_mm=in_mm)
-        shifted = [
-            k
-            for k, (old, new) in enumerate(zip(strips, moved, strict=True))
-            if max(abs(old.start_mm - new.start_mm), abs(old.end_mm - new.end_mm)) >= _SHIFTED_MM
-        ]
-        strips = moved
-        if shifted:
+        for _ in range(_LOOKS):
+            moved = refine_edges(strips, columns, in_mm=in_mm)
+            shifted = _shifted(strips, moved)
+            strips = moved
+            if not shifted:
+                break
             again, _, _ = self._read_tiles(image, geometry, strips, y_scales, shifted)
             columns = [again[k] if k in shifted else trace for k, trace in enumerate(columns)]
+        else:
             strips = refine_edges(strips, columns, in_mm=in_mm)
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
