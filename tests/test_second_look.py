@@ -1,5 +1,7 @@
 """A doubtful strip is read again with the other rows' traces in sight: what training draws is what reading draws."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -119,3 +121,24 @@ def test_strips_read_without_doubt_are_not_read_again():
     reader = LooksKept(doubt_mm=0.1)
     reader.trace(WHITE, flat_map(), strips, 10.0)
     assert not any((tile[..., 4] == -1.0).any() for tile in reader.shown)
+
+
+class SeesNearItsMark(LooksKept):
+    """Takes ink for the strip's own up to 4 mm beyond the end that is marked."""
+
+    def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
+        found = super().read_tiles(tiles, onward)
+        middle = slice(TILE_HEIGHT // 2 - 4, TILE_HEIGHT // 2 + 4)
+        ink = tiles[:, middle, :, :3].min((1, 3)) < -0.5
+        marked = tiles[:, TILE_HEIGHT // 2, :, 3] > 0.5
+        near = np.array([np.convolve(row, np.ones(2 * 24 + 1), "same") > 0 for row in marked])
+        return replace(found, presence=np.repeat(np.where(ink & near, 0.97, 0.03), 2, axis=1))
+
+
+def test_an_end_that_was_marked_far_too_early_is_approached_from_look_to_look():
+    image = WHITE.copy()
+    image[156:164, 160:640] = 10
+    reader = SeesNearItsMark(doubt_mm=0.1)
+    traced = reader.trace(image, flat_map(), [FoundStrip("I", 0, 0, 20.0, 68.0, 20.0)], 10.0)
+    assert traced.strips[0].start_mm == pytest.approx(20.0, abs=0.3)
+    assert traced.strips[0].end_mm == pytest.approx(80.0, abs=0.3)
