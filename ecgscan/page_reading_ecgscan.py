@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from .edges_ecgscan import (
+    filled,
+    goes_on,
     lasts_as_printed,
     lengthened,
     name_rhythm_strips,
@@ -204,6 +206,11 @@ class PageReading(ABC):
         traced = self.trace(small, geometry, strips, gain)
         if not gridded:
             return traced
+        whole = filled(traced.strips)
+        if whole is not None:
+            again = self.trace(small, geometry, whole, gain, known=True)
+            if goes_on(again.strips, again.columns, traced.strips):
+                return again
         mended = lengthened(traced.strips, traced.columns) or shortened(traced.strips, traced.columns)
         if mended is None:
             return traced
@@ -353,7 +360,14 @@ class PageReading(ABC):
         return Located(image.shape[:2], geometry, layout, ecg, speed, gain, names)
 
     def trace(
-        self, image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float, *, in_mm: bool = True
+        self,
+        image: np.ndarray,
+        geometry: PageGeometry,
+        strips: list[FoundStrip],
+        gain: float,
+        *,
+        in_mm: bool = True,
+        known: bool = False,
     ) -> Traced:
         """Read the strips column by column; again where their ends, height or neighbours were not as expected.
 
@@ -361,20 +375,13 @@ class PageReading(ABC):
             image: at most `_READ_PX_PER_MM` fine; `geometry` maps to it.
             gain: in mm/mV; above 10, tiles hold more height.
             in_mm: whether the geometry's scale is known, so that rows have the lengths that machines print.
+            known: whether starts and ends stay as they are.
         """
         y_scales = [min(1.0, 10.0 / gain)] * len(strips)
         found, speed, gains = self._read_tiles(image, geometry, strips, y_scales, range(len(strips)))
         columns = [found[k] for k in range(len(strips))]
-        for _ in range(_LOOKS):
-            moved = refine_edges(strips, columns, in_mm=in_mm)
-            shifted = _shifted(strips, moved)
-            strips = moved
-            if not shifted:
-                break
-            again, _, _ = self._read_tiles(image, geometry, strips, y_scales, shifted)
-            columns = [again[k] if k in shifted else trace for k, trace in enumerate(columns)]
-        else:
-            strips = refine_edges(strips, columns, in_mm=in_mm)
+        if not known:
+            strips, columns = self._refined(image, geometry, strips, columns, y_scales, in_mm)
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
             y_scales = [0.55 * scale if k in tall else scale for k, scale in enumerate(y_scales)]
@@ -386,6 +393,26 @@ class PageReading(ABC):
             columns = [again[k] if k in doubtful else trace for k, trace in enumerate(columns)]
         strips, columns = settle_baselines(name_rhythm_strips(strips, columns), columns)
         return Traced(strips, columns, speed, gains)
+
+    def _refined(
+        self,
+        image: np.ndarray,
+        geometry: PageGeometry,
+        strips: list[FoundStrip],
+        columns: list[StripColumns],
+        y_scales: list[float],
+        in_mm: bool,
+    ) -> tuple[list[FoundStrip], list[StripColumns]]:
+        """Strips that begin and end where the reader sees them to, read again where that is elsewhere."""
+        for _ in range(_LOOKS):
+            moved = refine_edges(strips, columns, in_mm=in_mm)
+            shifted = _shifted(strips, moved)
+            strips = moved
+            if not shifted:
+                return strips, columns
+            again, _, _ = self._read_tiles(image, geometry, strips, y_scales, shifted)
+            columns = [again[k] if k in shifted else trace for k, trace in enumerate(columns)]
+        return refine_edges(strips, columns, in_mm=in_mm), columns
 
     def _read_tiles(
         self,
