@@ -72,9 +72,19 @@ def onward_heights(logits: np.ndarray, movement: np.ndarray) -> tuple[np.ndarray
         logits: (batch, bins, columns) over height, bin 0 at the top.
         movement: (batch, costs, pixels) logits of how the trace goes on to the next pixel.
     """
-    batch, bins, _ = logits.shape
     fine = column_shares(logits)
+    return expected_heights(onward_elsewhere(fine, movement), fine)
+
+
+def onward_elsewhere(fine: np.ndarray, movement: np.ndarray) -> np.ndarray:
+    """(pixels, batch, bins) what all other pixels of a tile say of the height at one.
+
+    Args:
+        fine: (pixels, columns per pixel, batch, bins) evidence of the heights.
+        movement: (batch, costs, pixels) logits of how the trace goes on to the next pixel.
+    """
     share = fine.mean(1).astype(np.float32)
+    _, batch, bins = share.shape
     following, (ways, given) = _following(), _ways()
     # (pixels, kinds, batch, 1) weight of every kind of step out of a pixel
     weight = (softmax(movement, axis=1).transpose(2, 0, 1) @ given).transpose(0, 2, 1)[..., None].astype(np.float32)
@@ -94,14 +104,21 @@ def onward_heights(logits: np.ndarray, movement: np.ndarray) -> tuple[np.ndarray
             led = weight[pixel - 1] * ((after * share[pixel]) @ back)
             after = np.tensordot(following, led, 1)
             after /= after.sum((0, 2), keepdims=True)
-    return expected_heights(joint, fine)
+    return joint
 
 
 def gone_on(
     height_mm: np.ndarray, spread_mm: np.ndarray, logits: np.ndarray, movement: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Heights and their deviations (batch, columns), from `onward_heights` where these take another stroke."""
-    onward = onward_heights(logits, movement)
-    other = np.abs(onward[0] - height_mm) > _OTHER_STROKE_MM
-    around = np.array([np.convolve(row, np.ones(2 * _AROUND + 1), "same") > 0 for row in other])
-    return np.where(around, onward[0], height_mm), np.where(around, onward[1], spread_mm)
+    found = [taken_over(*rows) for rows in zip(height_mm, spread_mm, *onward_heights(logits, movement), strict=True)]
+    return np.stack([height for height, _ in found]), np.stack([spread for _, spread in found])
+
+
+def taken_over(
+    height_mm: np.ndarray, spread_mm: np.ndarray, other_mm: np.ndarray, its_spread_mm: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Heights and their deviations (columns,), others where these are of another stroke; NaN is of none."""
+    other = np.abs(other_mm - height_mm) > _OTHER_STROKE_MM
+    around = (np.convolve(other, np.ones(2 * _AROUND + 1), "same") > 0) & np.isfinite(other_mm)
+    return np.where(around, other_mm, height_mm), np.where(around, its_spread_mm, spread_mm)

@@ -46,6 +46,7 @@ from .settling_ecgscan import (
     squared,
     standard_width,
 )
+from .sharing_ecgscan import shared_out
 from .strips_ecgscan import FoundStrip, decode_layout, find_rows, further_rows, row_evidence
 from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, NAME_STRIDE, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y
 from .uprighting_ecgscan import made_upright
@@ -122,6 +123,8 @@ class TileReadings:
         height_mm, spread_mm: (batch, columns) expected height above the middle of the tile and its standard deviation.
         presence: (batch, columns) probability that the strip is printed there.
         speed, gain: (batch, values) logits in the order of `SPEEDS` and `GAINS`.
+        logits, movement: (batch, bins, columns) over height and (batch, costs, pixels) of the steps, where strokes
+            cross.
     """
 
     height_mm: np.ndarray
@@ -129,6 +132,8 @@ class TileReadings:
     presence: np.ndarray
     speed: np.ndarray
     gain: np.ndarray
+    logits: np.ndarray | None = None
+    movement: np.ndarray | None = None
 
 
 class PageReading(ABC):
@@ -430,9 +435,13 @@ class PageReading(ABC):
         for first in range(0, len(jobs), 8):
             tiles = np.stack([cut_tile(image, geometry, strips, job, seen) for job in jobs[first : first + 8]])
             readings.append(self.read_tiles(tiles, onward=seen is not None))
-        height, spread, presence, speed, gain = (
-            np.concatenate([getattr(reading, part.name) for reading in readings]) for part in fields(TileReadings)
+        parts = [part.name for part in fields(TileReadings)]
+        height, spread, presence, speed, gain, *evidence = (
+            np.concatenate([getattr(reading, part) for reading in readings])
+            for part in (parts if seen is not None else parts[:-2])
         )
         columns = join_tiles(jobs, height, spread, presence)
+        if seen is not None:
+            columns = shared_out(strips, [columns.get(k, trace) for k, trace in enumerate(seen)], jobs, *evidence)
         # tiles are no independent witnesses: their logits are averaged, not added
         return columns, softmax(speed.mean(0)), softmax(gain.mean(0))

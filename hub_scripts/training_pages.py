@@ -33,6 +33,8 @@ FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6,
 NAME_PX_PER_MM = (3.0, 7.5)
 # a strip that no other trace comes near is as likely chosen as one that is crowded along this share of its length
 LEAST_CROWDED, NEAR_MM = 0.02, 1.0
+# ours: share of the pages for tiles whose waves are drawn twice as tall or whose rows are twelve
+TALL_PAGES, TWELVE_ROWS = 0.1, 0.15
 FIND_EMPTY, LOCATE_EMPTY = 0.15, 0.04
 SAMPLING_RATE = 500.0
 
@@ -75,7 +77,7 @@ def locate_sample(recording: Recording, rng: np.random.Generator) -> dict[str, n
 
 def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
     """Tiles of up to `count` strips of one page, rather of those that other traces cross."""
-    page = random_page(recording, rng, TILE_PX_PER_MM, TILE_CONDITION_SHARES)
+    page = random_page(recording, rng, TILE_PX_PER_MM, TILE_CONDITION_SHARES, **_crowded(rng))
     share = LEAST_CROWDED + crowding(page)
     count = min(count, len(share))
     tiles = []
@@ -84,6 +86,14 @@ def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> 
         tile["tile"] = np.ascontiguousarray(tile["tile"].transpose(2, 0, 1)).astype(np.float16)
         tiles.append(tile)
     return tiles
+
+
+def _crowded(rng: np.random.Generator) -> dict[str, Any]:
+    """What makes the rows of some pages run into each other, as `render` takes it."""
+    kind = rng.random()
+    if kind < TALL_PAGES:
+        return {"gain": GAIN_CLASSES[-1]}
+    return {"layout": "12x1"} if kind < TALL_PAGES + TWELVE_ROWS else {}
 
 
 def crowding(page: Page) -> np.ndarray:

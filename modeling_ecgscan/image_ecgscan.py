@@ -84,11 +84,12 @@ class ECGScanImageReader(nn.Module, PageReading):
         with fast_precision(x.device):
             reading = self.reader(x)
         mean, deviation = (part.cpu().numpy() for part in reading.height_mm())
-        if onward:
-            logits, movement = (part.float().cpu().numpy() for part in (reading.logits, reading.movement))
-            mean, deviation = gone_on(mean, deviation, logits, movement)
         parts = (reading.presence.float().sigmoid(), reading.speed, reading.gain)
-        return TileReadings(mean, deviation, *(part.float().cpu().numpy() for part in parts))
+        presence, speed, gain = (part.float().cpu().numpy() for part in parts)
+        if not onward:
+            return TileReadings(mean, deviation, presence, speed, gain)
+        logits, movement = (part.float().cpu().numpy() for part in (reading.logits, reading.movement))
+        return TileReadings(*gone_on(mean, deviation, logits, movement), presence, speed, gain, logits, movement)
 
 
 __all__ = ["ECGScanImageReader"]

@@ -97,9 +97,9 @@ class ONNXPageReader(PageReading):
     def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
         logits, presence, movement, speed, gain = self._run("trace", tiles=tiles)
         heights = heights_mm(logits, movement)
-        if onward:
-            heights = gone_on(*heights, logits, movement)
-        return TileReadings(*heights, sigmoid(presence), speed, gain)
+        if not onward:
+            return TileReadings(*heights, sigmoid(presence), speed, gain)
+        return TileReadings(*gone_on(*heights, logits, movement), sigmoid(presence), speed, gain, logits, movement)
 
     def _run(self, graph: str, **inputs: np.ndarray) -> list[np.ndarray]:
         return self._sessions[graph].run(None, inputs)

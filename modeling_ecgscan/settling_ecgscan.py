@@ -23,7 +23,11 @@ _SEEN = 0.6
 _HALF_SEEN, _FOLLOWED_MM = 0.3, 0.12  # ours: amplitude that is enough where the map follows the phase so closely
 # ours: below this amplitude no grid was seen at all, and rows of an unusual length must show theirs this clearly
 _UNSEEN, _ODD_CLEAR = 0.2, 2.5
-_FLAT, _LEAST_CELLS = 0.035, 100  # variation of a flat page's scale, and cells from which it is measured
+# ours: variation of a flat page's scale as the map has it where little of the grid is seen, and cells from which it is
+# measured
+_FLAT, _LEAST_CELLS = 0.06, 100
+# ours: amplitude below which a grid may be seen in a part of the page only, and times that it must be clearer if flat
+_PARTLY, _CLEARER = 0.8, 1.1
 _APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
 # ours: borders of three columns; how uneven they must be and what share of that may be left; the bend of the strongest
 # perspective; columns' ends and starts that are found within this are one border
@@ -60,6 +64,11 @@ def settle_on_grid(
     if lattice is not None:
         return lattice
     best = (_as_located if seen else _on_grid)(image, geometry, strips)
+    if seen and amplitude < _PARTLY:
+        # beside the part that is seen the map may be bent though the page is flat: the grid itself tells
+        flat = squared(geometry, strips)
+        straight = None if flat is None else _as_located(image, *flat)
+        best = straight if straight is not None and straight.clear > _CLEARER * best.clear else best
     if not ((seen or best.clear > GRID_CLEAR) and best.square and best.is_standard(_STANDARD_WITHIN_MM)):
         # a grid fits at several scales: that of the standard length comes first
         other = _on_grid(image, *standard_width(geometry, strips))

@@ -224,6 +224,19 @@ def test_a_flat_page_holds_its_plane_where_its_map_was_wrong_beside_the_grid():
     assert np.abs(plane - paper).max() < 0.02
 
 
+def test_a_flat_page_of_which_a_part_shows_its_grid_is_not_bent_beside_it():
+    page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
+    image = page.image.copy()
+    beside = image[:, int(0.45 * image.shape[1]) :]
+    beside[beside.min(2) > 100] = 250
+    # farther than lines are sought from where the map has them
+    paper = exact.paper + 1.5 * np.sin(exact.paper[..., :1] / 25) * np.array([1.0, 0.0])
+    partly = replace(exact, paper=paper, amplitude=np.full_like(exact.amplitude, 0.5), residual_mm=0.05)
+    settled = settle_on_grid(image, partly, strips)
+    assert settled is not None
+    assert unevenness_mm(settled[0], exact, strips) < 0.05 < 0.3 < unevenness_mm(partly, exact, strips)
+
+
 def test_a_bent_page_has_no_plane():
     paper = perspective_paper()
     paper[..., 1] += 0.4 * np.sin(np.arange(80) / 12.0)

@@ -9,7 +9,16 @@ from modeling_ecgscan.geometry_ecgscan import PageGeometry
 from modeling_ecgscan.page_reading_ecgscan import PageReading, TileReadings
 from modeling_ecgscan.rectifying_ecgscan import StripColumns, cut_tile, plan_tiles
 from modeling_ecgscan.strips_ecgscan import FoundStrip
-from modeling_ecgscan.terms_ecgscan import GAINS, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y, column_places
+from modeling_ecgscan.terms_ecgscan import (
+    COSTS_PER_BIN,
+    GAINS,
+    HEIGHT_BINS,
+    SPEEDS,
+    TILE_HEIGHT,
+    TILE_PX_PER_MM_Y,
+    TILE_WIDTH,
+    column_places,
+)
 from processing.other_traces import first_look, stroke, trace_in_tile
 from processing.renderer import render
 from processing.simulator import simulate
@@ -103,7 +112,10 @@ class LooksKept(PageReading):
         upper = np.array([is_upper(tile) for tile in tiles])
         ones = np.ones((len(tiles), len(column_places())))
         spread = np.where(upper, self.doubt_mm, 0.1)[:, None] * ones
-        return TileReadings(ones, spread, ones, np.zeros((len(tiles), len(SPEEDS))), np.zeros((len(tiles), len(GAINS))))
+        scales = np.zeros((len(tiles), len(SPEEDS))), np.zeros((len(tiles), len(GAINS)))
+        logits = np.zeros((len(tiles), HEIGHT_BINS, len(column_places())), np.float32)
+        movement = np.zeros((len(tiles), len(COSTS_PER_BIN), TILE_WIDTH), np.float32)
+        return TileReadings(ones, spread, ones, *scales, *((logits, movement) if onward else ()))
 
 
 def test_only_a_doubtful_strip_is_read_again_and_then_the_others_are_in_sight():
