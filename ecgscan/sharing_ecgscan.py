@@ -1,7 +1,7 @@
 """Which of several rows a stroke belongs to: no two traces run along the same one for long.
 
-Every row is read by itself, and a stroke that two of them see may be taken by both while another is left over. Each row
-in doubt is followed once more, the surest first, and rather where no other trace is.
+Every row is read by itself, and a stroke that two of them see may be taken by both while another is left over. Rows in
+doubt are followed once more, and rather where no other trace is.
 """
 
 import numpy as np
@@ -15,6 +15,9 @@ from .terms_ecgscan import BIN_MM, COLUMNS_PER_PX, HEIGHT_BINS, TILE_PX_PER_MM_Y
 # how many columns must be in doubt for a tile to be followed again
 _TAKEN, _STROKE_MM, _IN_DOUBT = 0.9, 0.5, 12
 _LEAST_SPREAD_MM = 0.2
+# ours: share of a pixel's evidence that must be left to a row for it not to be contested, and pixels that must be
+_CONTESTED, _LEAST_CONTESTED = 0.85, 4
+_AT_ONCE = 8  # tiles
 
 
 def shared_out(
@@ -33,24 +36,25 @@ def shared_out(
         logits: (tiles, bins, columns) over height, bin 0 at the top.
         movement: (tiles, costs, pixels) logits of how a trace goes on to the next pixel.
     """
-    read = list(columns)
-    for strip in sorted({job.strip for job in jobs}, key=lambda k: _doubt(columns[k])):
-        own = [number for number, job in enumerate(jobs) if job.strip == strip]
-        doubtful = [n for n in own if _columns_in_doubt(jobs[n], columns[strip]) >= _IN_DOUBT]
-        if not doubtful:
-            continue
-        left = np.stack([_left_over(jobs[n], strips, read) for n in doubtful], 1)
-        fine = column_shares(logits[doubtful]) * left[:, None]
-        heights = expected_heights(onward_elsewhere(fine, movement[doubtful]), fine)
-        found = {n: (height, spread) for n, height, spread in zip(doubtful, *heights, strict=True)}
-        read[strip] = _with(read[strip], [jobs[n] for n in own], [found.get(n) for n in own])
-    return {job.strip: read[job.strip] for job in jobs}
-
-
-def _doubt(columns: StripColumns) -> float:
-    """Mean spread (mm) where the strip is printed."""
-    printed = columns.presence > 0.5
-    return float(columns.spread_mm[printed].mean()) if printed.any() else 0.0
+    wanted = [n for n, job in enumerate(jobs) if _columns_in_doubt(job, columns[job.strip]) >= _IN_DOUBT]
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for first in range(0, len(wanted), _AT_ONCE):
+        some = wanted[first : first + _AT_ONCE]
+        left = np.stack([_left_over(jobs[n], strips, columns) for n in some], 1)
+        fine = column_shares(logits[some]) * left[:, None]
+        contested = (fine.mean(1).sum(2) < _CONTESTED).sum(0) >= _LEAST_CONTESTED
+        if contested.any():
+            of, fine = np.array(some)[contested], fine[:, :, contested]
+            heights = expected_heights(onward_elsewhere(fine, movement[of]), fine)
+            found |= {int(n): (height, spread) for n, height, spread in zip(of, *heights, strict=True)}
+    shared = {}
+    for strip in {job.strip for job in jobs}:
+        own = [n for n, job in enumerate(jobs) if job.strip == strip]
+        again = any(n in found for n in own)
+        shared[strip] = (
+            _with(columns[strip], [jobs[n] for n in own], [found.get(n) for n in own]) if again else columns[strip]
+        )
+    return shared
 
 
 def _columns_in_doubt(job: TileJob, columns: StripColumns) -> int:
