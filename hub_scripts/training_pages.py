@@ -77,7 +77,7 @@ def locate_sample(recording: Recording, rng: np.random.Generator) -> dict[str, n
 
 def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
     """Tiles of up to `count` strips of one page, rather of those that other traces cross."""
-    page = random_page(recording, rng, TILE_PX_PER_MM, TILE_CONDITION_SHARES, **_crowded(rng))
+    page = random_page(recording, rng, TILE_PX_PER_MM, TILE_CONDITION_SHARES, **crowded_page(rng))
     share = LEAST_CROWDED + crowding(page)
     count = min(count, len(share))
     tiles = []
@@ -88,7 +88,7 @@ def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> 
     return tiles
 
 
-def _crowded(rng: np.random.Generator) -> dict[str, Any]:
+def crowded_page(rng: np.random.Generator) -> dict[str, Any]:
     """What makes the rows of some pages run into each other, as `render` takes it."""
     kind = rng.random()
     if kind < TALL_PAGES:

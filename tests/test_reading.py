@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hub_scripts.training_pages import crowding
+from hub_scripts.training_pages import TALL_PAGES, TWELVE_ROWS, crowded_page, crowding
 from modeling_ecgscan.printed_names_ecgscan import PrintedNames
 from modeling_ecgscan.rasters_ecgscan import RASTER_PX_PER_MM
 from modeling_ecgscan.reading_ecgscan import StripReading, bin_heights_mm
@@ -287,6 +287,17 @@ def test_strips_are_crowded_where_another_trace_comes_near():
     crowded = crowding(page_of_level_leads({"V6": (rows[11] - rows[10]) / 10.0}))
     assert crowded[:10] == pytest.approx([0.0] * 10)
     assert crowded[10:] == pytest.approx([1.0, 1.0], abs=0.02)
+
+
+def test_some_pages_for_tiles_have_waves_twice_as_tall_and_some_have_twelve_rows():
+    rng = np.random.default_rng(0)
+    drawn = [crowded_page(rng) for _ in range(4000)]
+    tall, twelve = ([name in choices for choices in drawn] for name in ("gain", "layout"))
+    assert np.mean(tall) == pytest.approx(TALL_PAGES, abs=0.02)
+    assert np.mean(twelve) == pytest.approx(TWELVE_ROWS, abs=0.02)
+    choices = [drawn[found.index(True)] for found in (tall, twelve)]
+    pages = [render(simulate(1), seed=3, **chosen) for chosen in choices]
+    assert (pages[0].gain, len({strip.row for strip in pages[1].strips})) == (20.0, 12)
 
 
 def maps_of_three_rows() -> np.ndarray:
