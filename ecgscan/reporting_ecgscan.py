@@ -192,7 +192,7 @@ def _placed(
 
 
 def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
-    """Beats per minute from the R peaks of the longest sure lead, or None where fewer than three are sure."""
+    """Beats per minute from the R peaks of the longest leads, or None where fewer than three are sure."""
     from scipy.ndimage import uniform_filter1d
     from scipy.signal import find_peaks
 
@@ -202,7 +202,7 @@ def heart_rate(signal: np.ndarray, confidence: np.ndarray) -> float | None:
     sure = np.where(printed > 0, confidence.sum(1) / np.maximum(printed, 1), 0.0)
     order = np.argsort(-(printed + 100 * sure))
     rates = []
-    for lead in order[: max(1, int((printed >= printed.max() * 0.98).sum()))][:3]:
+    for lead in order[: max(1, int((printed >= printed.max() * 0.98).sum()))]:
         values = signal[lead][np.isfinite(signal[lead])]
         energy = uniform_filter1d(np.gradient(uniform_filter1d(values, 7)) ** 2, 50)
         threshold = 0.3 * np.percentile(energy, 98)
