@@ -6,11 +6,11 @@ from itertools import pairwise
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry
-from .lattice_ecgscan import PASSES, on_lattice
 from .rasters_ecgscan import Box
 from .refining_ecgscan import refine_geometry
 from .stretching_ecgscan import GRID_CLEAR, clearness, stretch_to_grid
 from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
+from .weave_ecgscan import likely_scale, on_weave
 
 # as far as rows are measured before their ends are read, and with a pulse taken for their start
 _STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
@@ -32,6 +32,10 @@ _APART_MM = 0.7  # from where columns stand apart; ends between columns are foun
 # ours: borders of three columns; how uneven they must be and what share of that may be left; the bend of the strongest
 # perspective; columns' ends and starts that are found within this are one border
 _LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.12, 4.0
+_RESCALED = 0.15  # of the scale (logarithm), from where windows of the page tell it better than the rows
+# ours: harmonics of lines 5 mm apart that may be taken for the fifth, and how clear another must be, at least and in
+# times of the first: dots alone reach 4, all lines 9 to 17
+_PITCHES, _CLEAR_PITCH, _CLEARER_PITCH = (1.0, 0.4, 0.5, 0.6, 0.8, 1.2, 1.25, 1.6, 2.0), 6.0, 1.5
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
@@ -60,9 +64,9 @@ def settle_on_grid(
     """
     amplitude = float(np.percentile(geometry.amplitude, 75))
     seen = amplitude > _SEEN or (amplitude > _HALF_SEEN and geometry.residual_mm < _FOLLOWED_MM)
-    lattice = _on_lattice(image, geometry, strips) if amplitude < _HALF_SEEN else None
-    if lattice is not None:
-        return lattice
+    woven = None if seen else _on_weave(image, geometry, strips)
+    if woven is not None:
+        return woven
     best = (_as_located if seen else _on_grid)(image, geometry, strips)
     if seen and amplitude < _PARTLY:
         # beside the part that is seen the map may be bent though the page is flat: the grid itself tells
@@ -90,21 +94,34 @@ def _refined(
     return refined, carried(strips, geometry, refined)
 
 
-def _on_lattice(
+def _on_weave(
     image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
 ) -> tuple[PageGeometry, list[FoundStrip]] | None:
-    """Geometry and strips of a page with rows of about the standard length, as its lattice shows them."""
+    """Geometry and strips of a page that is bent or seen at an angle, with rows of any length."""
     located = strips
     geometry, strips = standard_width(*(squared(geometry, strips) or (geometry, strips)))
-    for part_mm, degree in PASSES:
-        found = on_lattice(image, geometry, _strips_box(strips), part_mm, degree)
-        if found is None:
-            return None
-        geometry, strips = found, carried(strips, geometry, found)
-    if abs(_row_length(strips) - STANDARD_ROW_MM) > _STANDARD_WITHIN_MM:
+    scale = likely_scale(image, geometry, _strips_box(strips))
+    if abs(np.log(scale)) > _RESCALED:
+        geometry, strips = scaled(geometry, strips, scale)
+    found = on_weave(image, geometry, _strips_box(strips))
+    if found is None:
         return None
-    geometry, strips = _refined(image, geometry, strips)
+    strips = carried(strips, geometry, found)
+    geometry, strips = _refined(image, *_at_clearest_pitch(image, found, strips))
     return geometry, _together(strips, located)
+
+
+def _at_clearest_pitch(
+    image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
+) -> tuple[PageGeometry, list[FoundStrip]]:
+    """Geometry and strips scaled so that lines 5 mm apart, and those between them, are clearest: another of their
+    harmonics may have been taken for the millimetres."""
+    clear = [
+        clearness(image, other, _strips_box(moved)) for other, moved in (scaled(geometry, strips, r) for r in _PITCHES)
+    ]
+    best = int(np.argmax(clear))
+    clearer = clear[best] > max(_CLEAR_PITCH, _CLEARER_PITCH * clear[0])
+    return scaled(geometry, strips, _PITCHES[best]) if clearer else (geometry, strips)
 
 
 def _together(strips: list[FoundStrip], located: list[FoundStrip]) -> list[FoundStrip]:
