@@ -17,12 +17,12 @@ from .rasters_ecgscan import LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, demodulated
 # ours, chosen on rendered validation pages with and without a grid: side of a window and steps between them (mm), how
 # far around one line a millimetre lines are sought, at first and on the map that was found
 _WINDOW_MM, _STEP_MM = 24, 10
-_REACHES = (0.22, 0.12)
+_REACHES = (0.22, 0.12, 0.12)
 _CLEAR = 8.0  # times a peak must be stronger than waves as long in other directions
-_NODES_MM = (45.0, 25.0)  # between nodes of the map
+_NODES_MM = (45.0, 25.0, 18.0)  # between nodes of the map
 _BEND = 0.003  # price of bending
 _TRUSTS = (0.08, 0.04, 0.02, 0.02)  # lines a millimetre by which a window may differ, from look to look
-_AGREE, _SHARES = 0.03, (0.4, 0.55)  # how near the map windows agree with it, and the share of them that must
+_AGREE, _SHARES = 0.03, (0.4, 0.55, 0.55)  # how near the map windows agree with it, and the share of them that must
 _PHASE_MM, _CELL_MM = 4.0, 2  # window in which the lines' phase is measured, and where
 _LINES, _BETWEEN = 5.0, (4.5, 5.5)  # waves in 5 mm: the lines', and what is noise beside them
 # ours: scales that are thought possible, how slanted lines may be then and how alike those of most windows must be, and

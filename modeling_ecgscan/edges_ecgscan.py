@@ -20,8 +20,8 @@ _SHORTEST_MM = 5.0
 # the standard length a row must come without the foot
 _FOOT_MM, _GAP, _AFTER_GAP, _NEAR_LENGTH_MM = (0.5, 5.0), 0.4, 0.8, 1.0
 # ours: of rows that lack a part of the standard length: how much, how far beyond an end traces are looked for, and
-# their mean presence there; up to 0.1 beyond rows that are whole, from 0.3 beyond ends that names or pulses hid
-_LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.2
+# their mean presence there: on validation pages up to 0.08 beyond rows that are whole, from 0.12 beyond hidden ends
+_LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.1
 # ours: by how much columns may begin off a standard share of a row, and how far ends must stand from the next start
 _REGULAR_MM, _APART_MM = 0.7, 2.0
 _STEP = 0.4  # ours: in presence, where a row begins behind its pulse
