@@ -22,8 +22,6 @@ _FOOT_MM, _GAP, _AFTER_GAP, _NEAR_LENGTH_MM = (0.5, 5.0), 0.4, 0.8, 1.0
 # ours: of rows that lack a part of the standard length: how much, how far beyond an end traces are looked for, and
 # their mean presence there: on validation pages up to 0.08 beyond rows that are whole, from 0.12 beyond hidden ends
 _LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.1
-# ours: by how much columns may begin off a standard share of a row, and how far ends must stand from the next start
-_REGULAR_MM, _APART_MM = 0.7, 2.0
 _STEP = 0.4  # ours: in presence, where a row begins behind its pulse
 _ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides are measured, and their least difference
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
@@ -172,47 +170,6 @@ def lengthened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[Fo
         )
         for strip in strips
     ]
-
-
-def filled(strips: list[FoundStrip]) -> list[FoundStrip] | None:
-    """Strips made to last a column's width, those below the columns a row's; None where hardly any falls short of it.
-
-    An end is seen near the place where it is marked, a start is clear: columns that begin a standard share of a row
-    apart may well go on.
-
-    Args:
-        strips: in true millimetres.
-    """
-    starts: list[float] = []
-    for start in sorted(strip.start_mm for strip in strips if not strip.is_rhythm):
-        if not starts or start - starts[-1] > _SHORTEST_MM:
-            starts.append(start)
-    if len(starts) < 2:
-        return None
-    width = STANDARD_ROW_MM / len(starts)
-    if np.abs(np.diff(starts) - width).max() > _REGULAR_MM:
-        return None
-    whole = []
-    for strip in strips:
-        behind = starts[0] + STANDARD_ROW_MM if strip.is_rhythm else _column_start(strip, starts) + width
-        whole.append(replace(strip, end_mm=behind if 0 < behind - strip.end_mm < _LACKING_MM[1] else strip.end_mm))
-    added = [new.end_mm - old.end_mm for old, new in zip(strips, whole, strict=True)]
-    return whole if float(np.median(added)) > _APART_MM else None
-
-
-def _column_start(strip: FoundStrip, starts: list[float]) -> float:
-    """Where the column begins to which a strip belongs."""
-    return min(starts, key=lambda start: abs(start - strip.start_mm))
-
-
-def goes_on(strips: list[FoundStrip], columns: list[StripColumns], before: list[FoundStrip]) -> bool:
-    """Whether traces are seen all along what was added to the ends of most strips."""
-    seen = [
-        trace.presence[(trace.x_mm > old.end_mm) & (trace.x_mm < strip.end_mm)].mean()
-        for strip, trace, old in zip(strips, columns, before, strict=True)
-        if strip.end_mm > old.end_mm + _APART_MM
-    ]
-    return bool(seen) and float(np.median(seen)) > 0.5
 
 
 def shortened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip] | None:

@@ -10,7 +10,7 @@ from .rasters_ecgscan import Box
 from .refining_ecgscan import refine_geometry
 from .stretching_ecgscan import GRID_CLEAR, clearness, stretch_to_grid
 from .strips_ecgscan import STANDARD_ROW_MM, FoundStrip
-from .weave_ecgscan import likely_scale, on_weave
+from .weave_ecgscan import likely_scale, on_weave, true_pitch
 
 # as far as rows are measured before their ends are read, and with a pulse taken for their start
 _STANDARD_WITHIN_MM, _STANDARD_NEAR_MM = 8.0, 18.0
@@ -33,9 +33,6 @@ _APART_MM = 0.7  # from where columns stand apart; ends between columns are foun
 # perspective; columns' ends and starts that are found within this are one border
 _LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.12, 4.0
 _RESCALED = 0.15  # of the scale (logarithm), from where windows of the page tell it better than the rows
-# ours: harmonics of lines 5 mm apart that may be taken for the fifth, and how clear another must be, at least and in
-# times of the first: dots alone reach 4, all lines 9 to 17
-_PITCHES, _CLEAR_PITCH, _CLEARER_PITCH = (1.0, 0.4, 0.5, 0.6, 0.8, 1.2, 1.25, 1.6, 2.0), 6.0, 1.5
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
@@ -107,21 +104,8 @@ def _on_weave(
     if found is None:
         return None
     strips = carried(strips, geometry, found)
-    geometry, strips = _refined(image, *_at_clearest_pitch(image, found, strips))
+    geometry, strips = _refined(image, *scaled(found, strips, true_pitch(image, found, _strips_box(strips))))
     return geometry, _together(strips, located)
-
-
-def _at_clearest_pitch(
-    image: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip]
-) -> tuple[PageGeometry, list[FoundStrip]]:
-    """Geometry and strips scaled so that lines 5 mm apart, and those between them, are clearest: another of their
-    harmonics may have been taken for the millimetres."""
-    clear = [
-        clearness(image, other, _strips_box(moved)) for other, moved in (scaled(geometry, strips, r) for r in _PITCHES)
-    ]
-    best = int(np.argmax(clear))
-    clearer = clear[best] > max(_CLEAR_PITCH, _CLEARER_PITCH * clear[0])
-    return scaled(geometry, strips, _PITCHES[best]) if clearer else (geometry, strips)
 
 
 def _together(strips: list[FoundStrip], located: list[FoundStrip]) -> list[FoundStrip]:

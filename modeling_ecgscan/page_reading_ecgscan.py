@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 
 from .edges_ecgscan import (
-    filled,
-    goes_on,
     lasts_as_printed,
     lengthened,
     name_rhythm_strips,
@@ -211,11 +209,6 @@ class PageReading(ABC):
         traced = self.trace(small, geometry, strips, gain)
         if not gridded:
             return traced
-        whole = filled(traced.strips)
-        if whole is not None:
-            again = self.trace(small, geometry, whole, gain, known=True)
-            if goes_on(again.strips, again.columns, traced.strips):
-                return again
         mended = lengthened(traced.strips, traced.columns) or shortened(traced.strips, traced.columns)
         if mended is None:
             return traced
@@ -372,7 +365,6 @@ class PageReading(ABC):
         gain: float,
         *,
         in_mm: bool = True,
-        known: bool = False,
     ) -> Traced:
         """Read the strips column by column; again where their ends, height or neighbours were not as expected.
 
@@ -380,13 +372,11 @@ class PageReading(ABC):
             image: at most `_READ_PX_PER_MM` fine; `geometry` maps to it.
             gain: in mm/mV; above 10, tiles hold more height.
             in_mm: whether the geometry's scale is known, so that rows have the lengths that machines print.
-            known: whether starts and ends stay as they are.
         """
         y_scales = [min(1.0, 10.0 / gain)] * len(strips)
         found, speed, gains = self._read_tiles(image, geometry, strips, y_scales, range(len(strips)))
         columns = [found[k] for k in range(len(strips))]
-        if not known:
-            strips, columns = self._refined(image, geometry, strips, columns, y_scales, in_mm)
+        strips, columns = self._refined(image, geometry, strips, columns, y_scales, in_mm)
         tall = [k for k, trace in enumerate(columns) if _leaves_tile(trace, y_scales[k])]
         if tall:
             y_scales = [0.55 * scale if k in tall else scale for k, scale in enumerate(y_scales)]

@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 
 from .geometry_ecgscan import PageGeometry, unwrap
-from .rasters_ecgscan import LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, demodulated, flat_darkness
+from .rasters_ecgscan import LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, demodulated, flat_darkness, overlapping
 
 # ours, chosen on rendered validation pages with and without a grid: side of a window and steps between them (mm), how
 # far around one line a millimetre lines are sought, at first and on the map that was found
 _WINDOW_MM, _STEP_MM = 24, 10
 _REACHES = (0.22, 0.12, 0.12)
-_CLEAR = 8.0  # times a peak must be stronger than waves as long in other directions
+_CLEAR = 8.0  # times a peak must be stronger than the median of waves as long in other directions
+_NOISE = 1.23  # median of noise's power over its geometric mean
 _NODES_MM = (45.0, 25.0, 18.0)  # between nodes of the map
 _BEND = 0.003  # price of bending
 _TRUSTS = (0.08, 0.04, 0.02, 0.02)  # lines a millimetre by which a window may differ, from look to look
@@ -30,6 +31,11 @@ _LINES, _BETWEEN = 5.0, (4.5, 5.5)  # waves in 5 mm: the lines', and what is noi
 _SCALES = np.exp(np.arange(-40, 29) * 0.02)
 _OCTAVE = 35  # steps between a scale and twice that
 _SLANT, _ALIKE, _LIKELY, _FUNDAMENTAL = 0.25, 0.08, 0.3, 0.15
+# ours: which harmonic of lines 5 mm apart the one a millimetre is, and may be instead; how clear their comb must be at
+# least, times how much clearer than the fifth's, or what share of it
+_FIFTH, _OTHERS, _TENTH = 5, (4, 6, 8), 10
+_CLEAR_COMB, _CLEARER, _CLEAR_TENTH, _COMPLETE = 1.0, 2.0, 0.6, 0.85
+_COMB_MM, _BAND_MM, _LONGEST = 60, 40, 0.15  # parts and bands of the page (mm), and least lines a millimetre
 _SEEN = 3.0  # times the noise from which a phase counts fully
 _PHASE_NODES = 6.0  # cells
 
@@ -83,6 +89,39 @@ def likely_scale(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> floa
     return float(_SCALES[best]) if shares[best] > _LIKELY**2 else 1.0
 
 
+def true_pitch(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
+    """How many millimetres what was taken for one is: other harmonics of clear lines 5 mm apart look like it.
+
+    Args:
+        image, geometry, box_mm: as for `on_weave`, of the map that it returned.
+    """
+    grid = flat_darkness(image, geometry, box_mm)
+    if grid is None:
+        return 1.0
+    shown = np.min([[_comb(field, taken) for taken in (_FIFTH, *_OTHERS, _TENTH)] for field in (grid, grid.T)], axis=0)
+    fifth, *others, tenth = shown
+    best = int(np.argmax(others))
+    if others[best] > max(_CLEAR_COMB, _CLEARER * fifth):
+        return _FIFTH / _OTHERS[best]
+    # of the lines of a tenth, those of a fifth are every other one
+    return _FIFTH / _TENTH if tenth > max(_CLEAR_TENTH, _COMPLETE * fifth) else 1.0
+
+
+def _comb(grid: np.ndarray, taken: int) -> float:
+    """How clear lines are, along the columns, of which the one a millimetre would be that harmonic."""
+    length = min(_COMB_MM * RASTER_PX_PER_MM, grid.shape[1])
+    waves = np.fft.rfftfreq(4 * length, 1 / RASTER_PX_PER_MM)
+    around = 2 * round(0.2 / waves[1]) + 1
+    rows = grid.shape[0] // (_BAND_MM * RASTER_PX_PER_MM) or 1
+    bands = np.stack([band.mean(0) for band in np.array_split(grid, rows * _BAND_MM)])
+    parts = [bands[:, left : left + length] * np.hanning(length) for left in overlapping(grid.shape[1], length)]
+    power = np.stack([(np.abs(np.fft.rfft(part, 4 * length)) ** 2).mean(0) for part in parts]).astype(np.float32)
+    beyond = np.log1p(np.maximum(power / np.maximum(cv2.blur(power, (around, 1)), 1e-12) - 1.0, 0.0)).mean(0)
+    lines = np.arange(1, int(1.2 * taken) + 1) / taken
+    beside = lines[lines > _LONGEST][:, None] + np.array([-0.01, 0.0, 0.01])
+    return float(np.interp(beside, waves, beyond).max(1).mean())
+
+
 def _windows(grid: np.ndarray, step_mm: float) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
     """Middles (mm) of windows and their spectra, (rows, columns) power beside what is usual for waves as long."""
     side = _WINDOW_MM * RASTER_PX_PER_MM
@@ -117,12 +156,9 @@ def _rings(side: int) -> np.ndarray:
 
 
 def _usual(power: np.ndarray, rings: np.ndarray) -> np.ndarray:
-    """Power that is usual for waves of a length, in all directions."""
-    order = np.argsort(rings.ravel(), kind="stable")
-    ends = np.searchsorted(rings.ravel()[order], np.arange(rings.max() + 2))
-    sorted_power = power.ravel()[order]
-    usual = np.array([np.median(sorted_power[low:high]) for low, high in zip(ends[:-1], ends[1:], strict=True)])
-    return usual[rings] + 1e-12
+    """Power that is usual for waves of a length, in all directions: its geometric mean, which peaks hardly raise."""
+    logs = np.bincount(rings.ravel(), np.log(power + 1e-12).ravel()) / np.bincount(rings.ravel())
+    return _NOISE * np.exp(logs)[rings]
 
 
 def _line(power: np.ndarray, reach: float) -> np.ndarray:
