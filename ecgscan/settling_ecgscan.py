@@ -32,6 +32,8 @@ _APART_MM = 0.7  # from where columns stand apart; ends between columns are foun
 # ours: borders of three columns; how uneven they must be and what share of that may be left; the bend of the strongest
 # perspective; columns' ends and starts that are found within this are one border
 _LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.12, 4.0
+# ours: by how much (logarithm) a page seen at an angle may be shorter one way; another harmonic would be off by .18
+_SLANTING = 0.16
 _RESCALED = 0.15  # of the scale (logarithm), from where windows of the page tell it better than the rows
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
@@ -103,7 +105,10 @@ def _on_weave(
     found = on_weave(image, geometry, _strips_box(strips))
     if found is None:
         return None
-    strips = carried(strips, geometry, found)
+    before, strips = strips, carried(strips, geometry, found)
+    grown = np.log(_spans(strips) / _spans(before))
+    if abs(grown[0] - grown[1]) > _SLANTING:
+        return None
     geometry, strips = _refined(image, *scaled(found, strips, true_pitch(image, found, _strips_box(strips))))
     return geometry, _together(strips, located)
 

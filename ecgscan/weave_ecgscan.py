@@ -56,9 +56,12 @@ def on_weave(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeom
             return None
         places, lines = _counted(grid, reach)
         fields = [_agreed(places, lines[:, axis], _Field(grid.shape, node_mm), axis, share) for axis in (0, 1)]
-        if fields[0] is None or fields[1] is None:
+        # copies may lose the lines of one direction
+        along = fields[0] or (fields[1] and _turned(fields[1], grid.shape, node_mm, -1.0))
+        across = fields[1] or (fields[0] and _turned(fields[0], grid.shape, node_mm, 1.0))
+        if along is None or across is None:
             return None
-        geometry, box_mm = _carried(geometry, box_mm, fields)
+        geometry, box_mm = _carried(geometry, box_mm, [along, across])
     grid = flat_darkness(image, geometry, box_mm)
     return None if grid is None else replace(geometry, paper=_on_lines(grid, geometry.paper, box_mm))
 
@@ -255,6 +258,19 @@ def _on_lines(grid: np.ndarray, paper: np.ndarray, box_mm: Box) -> np.ndarray:
             ahead, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
     return moved
+
+
+def _turned(field: _Field, shape: tuple[int, int], node_mm: float, quarter: float) -> _Field:
+    """The field of the other direction as a page that is flat as a whole has it: turned by a quarter, to the right of
+    x being down."""
+    low, high = np.zeros(2), field.size
+    corners = field.values(np.array([low, (high[0], 0.0), (0.0, high[1]), high]))
+    right = (corners[1] - corners[0] + corners[3] - corners[2]) / (2 * high[0])
+    down = (corners[2] - corners[0] + corners[3] - corners[1]) / (2 * high[1])
+    other = _Field(shape, node_mm)
+    x, y = ((np.arange(count + 3) - 1.0) * size / count for count, size in zip(other.counts, other.size, strict=True))
+    other.weights = (quarter * (right * y[:, None] - down * x)).ravel()
+    return other
 
 
 def _carried(geometry: PageGeometry, box_mm: Box, fields: list[_Field]) -> tuple[PageGeometry, Box]:

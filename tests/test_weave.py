@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -44,6 +45,24 @@ def test_a_map_that_saw_no_dots_is_laid_on_them(turn, scale, bend):
     assert farthest_mm(found, exact, strips) < 0.15 < 0.5 < farthest_mm(spoiled, exact, strips)
 
 
+@pytest.mark.parametrize("upright", [True, False])
+def test_lines_of_one_direction_are_enough_on_a_flat_page(upright):
+    pages = (drawn_page(seed, condition="clean", layout="3x4+1") for seed in range(400))
+    page, exact, strips = next(
+        found for found in pages if found[0].style.grid_kind == "dotted" and found[0].style.grid_alpha[0] > 0.7
+    )
+    millimetre = round(page.style.pixels_per_mm)
+    kernel = (1, millimetre) if upright else (millimetre, 1)
+    spoiled = bent(exact, 0.013, 0.98, 0.0)
+    found = on_weave(cv2.blur(page.image, kernel), spoiled, tuple(0.98 * side for side in box_of(strips)))
+    assert found is not None
+    places, truth = (points - points.mean(0) for points in along_strips(found, exact, strips)[::-1])
+    sizes = np.diag(np.linalg.lstsq(places, truth, rcond=None)[0])
+    clear, other = sizes if upright else sizes[::-1]
+    assert clear == pytest.approx(1.0, abs=0.002)
+    assert other == pytest.approx(1.0, abs=0.01)
+
+
 def test_rows_on_dots_begin_together_in_a_page_whose_map_was_slanted():
     page, exact, strips = dotted(condition="clean")
     spoiled = bent(exact, 0.015, 1.02, 0.02)
@@ -76,8 +95,6 @@ def test_rows_that_last_no_ten_seconds_have_the_length_that_the_dots_show():
 
 @pytest.mark.parametrize("quality", [95, 30])
 def test_a_page_without_a_grid_has_no_weave_however_it_was_compressed(quality):
-    import cv2
-
     pages = (drawn_page(seed, condition="clean", layout="3x4+1") for seed in range(200))
     page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
     noisy = np.clip(page.image + np.random.default_rng(0).normal(0, 4, page.image.shape), 0, 255).astype(np.uint8)
