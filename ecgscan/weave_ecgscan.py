@@ -63,7 +63,10 @@ def on_weave(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeom
             return None
         geometry, box_mm = _carried(geometry, box_mm, [along, across])
     grid = flat_darkness(image, geometry, box_mm)
-    return None if grid is None else replace(geometry, paper=_on_lines(grid, geometry.paper, box_mm))
+    if grid is None:
+        return None
+    paper, off_mm = _on_lines(grid, geometry.paper, box_mm)
+    return replace(geometry, paper=paper, amplitude=np.ones_like(geometry.amplitude), residual_mm=off_mm)
 
 
 def likely_scale(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
@@ -242,27 +245,29 @@ def _agreed(places: np.ndarray, lines: np.ndarray, field: _Field, axis: int, sha
     return field if (off < _AGREE).sum() > share * len(clear) else None
 
 
-def _on_lines(grid: np.ndarray, paper: np.ndarray, box_mm: Box) -> np.ndarray:
-    """The map of the page brought onto the lines of a grid that are nearly where it has them, by their phase."""
+def _on_lines(grid: np.ndarray, paper: np.ndarray, box_mm: Box) -> tuple[np.ndarray, float]:
+    """The map of the page brought onto the lines of a grid that are nearly where it has them, by their phase, and how
+    far (mm) lines that are seen are from it in the median."""
     place = ((paper - np.array(box_mm[:2])) / _CELL_MM).astype(np.float32) - 0.5 / _CELL_MM
-    moved = paper.copy()
+    moved, apart = paper.copy(), []
     for axis in (0, 1):
         waves = demodulated(grid if axis == 0 else grid.T, np.array([_LINES, *_BETWEEN]), box_mm[axis], _PHASE_MM)
         line, *beside = waves[:, ::_CELL_MM, ::_CELL_MM]
         noise = np.sqrt(np.mean(np.abs(beside) ** 2, axis=0)) + 1e-9
         amplitude = np.clip((np.abs(line) / noise - 1.0) / _SEEN, 0.0, 1.0)
         flat = np.zeros((2, *line.shape))
-        ahead, _ = unwrap(np.angle(line) / (2 * np.pi), amplitude, flat, 0.05 + flat[0], _PHASE_NODES)
+        ahead, off = unwrap(np.angle(line) / (2 * np.pi), amplitude, flat, 0.05 + flat[0], _PHASE_NODES)
+        apart.append(np.abs(off)[amplitude > 0.5])
         ahead = (ahead if axis == 0 else ahead.T).astype(np.float32)
         moved[..., axis] += cv2.remap(
             ahead, place[..., 0], place[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
-    return moved
+    seen = np.concatenate(apart)
+    return moved, float(np.median(seen)) if seen.size else float("nan")
 
 
 def _turned(field: _Field, shape: tuple[int, int], node_mm: float, quarter: float) -> _Field:
-    """The field of the other direction as a page that is flat as a whole has it: turned by a quarter, to the right of
-    x being down."""
+    """The field of the other direction as a page that is flat as a whole has it: turned by a quarter."""
     low, high = np.zeros(2), field.size
     corners = field.values(np.array([low, (high[0], 0.0), (0.0, high[1]), high]))
     right = (corners[1] - corners[0] + corners[3] - corners[2]) / (2 * high[0])
