@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -425,13 +425,13 @@ class PageReading(ABC):
         for first in range(0, len(jobs), 8):
             tiles = np.stack([cut_tile(image, geometry, strips, job, seen) for job in jobs[first : first + 8]])
             readings.append(self.read_tiles(tiles, onward=seen is not None))
-        parts = [part.name for part in fields(TileReadings)]
-        height, spread, presence, speed, gain, *evidence = (
-            np.concatenate([getattr(reading, part) for reading in readings])
-            for part in (parts if seen is not None else parts[:-2])
-        )
-        columns = join_tiles(jobs, height, spread, presence)
+
+        def joined(part: str) -> np.ndarray:
+            return np.concatenate([getattr(reading, part) for reading in readings])
+
+        columns = join_tiles(jobs, joined("height_mm"), joined("spread_mm"), joined("presence"))
         if seen is not None:
-            columns = shared_out(strips, [columns.get(k, trace) for k, trace in enumerate(seen)], jobs, *evidence)
+            first_look = [columns.get(k, trace) for k, trace in enumerate(seen)]
+            columns = shared_out(strips, first_look, jobs, joined("logits"), joined("movement"))
         # tiles are no independent witnesses: their logits are averaged, not added
-        return columns, softmax(speed.mean(0)), softmax(gain.mean(0))
+        return columns, softmax(joined("speed").mean(0)), softmax(joined("gain").mean(0))
