@@ -1,5 +1,6 @@
 """The scale of a page: that of the printed grid where there is one, else that of rows of the standard length."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -34,6 +35,7 @@ _APART_MM = 0.7  # from where columns stand apart; ends between columns are foun
 _LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.12, 4.0
 # ours: by how much (logarithm) a page seen at an angle may be shorter one way; another harmonic would be off by .18
 _SLANTING = 0.16
+_SAME_EDGE_MM = 0.5  # by which strips of one layout's column may begin or end apart
 _RESCALED = 0.15  # of the scale (logarithm), from where windows of the page tell it better than the rows
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
@@ -115,11 +117,13 @@ def _on_weave(
 
 def _together(strips: list[FoundStrip], located: list[FoundStrip]) -> list[FoundStrip]:
     """The strips with common starts and ends as those located had them, in a map that slanted and bent them since."""
-    edges, before = (np.array([(s.start_mm, s.end_mm) for s in group]) for group in (strips, located))
-    straight = np.polyval(np.polyfit(before.ravel(), edges.ravel(), 1), before)
-    return [
-        replace(s, start_mm=float(low), end_mm=float(high)) for s, (low, high) in zip(strips, straight, strict=True)
-    ]
+
+    def common(edge: Callable[[FoundStrip], float]) -> list[float]:
+        before, now = (np.array([edge(strip) for strip in group]) for group in (located, strips))
+        return [float(np.median(now[np.abs(before - place) < _SAME_EDGE_MM])) for place in before]
+
+    edges = zip(strips, common(lambda strip: strip.start_mm), common(lambda strip: strip.end_mm), strict=True)
+    return [replace(strip, start_mm=start, end_mm=end) for strip, start, end in edges]
 
 
 def _enough(own: _OnGrid, other: _OnGrid) -> float:
