@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
-from modeling_ecgscan.settling_ecgscan import settle_on_grid
+from modeling_ecgscan.settling_ecgscan import carried, settle_on_grid
 from modeling_ecgscan.weave_ecgscan import likely_scale, on_weave
 from tests.test_geometry import along_strips, box_of, drawn_page
 
@@ -73,6 +73,15 @@ def test_rows_on_dots_begin_together_in_a_page_whose_map_was_slanted():
     for first in {strip.start_mm for strip in strips}:
         starts = [now.start_mm for now, before in zip(moved, strips, strict=True) if before.start_mm == first]
         assert np.ptp(starts) < 1e-6
+
+
+def test_columns_have_their_width_again_whose_map_was_bent_before():
+    page, exact, strips = dotted(condition="clean")
+    spoiled = bent(exact, 0.0, 1.0, 0.12)
+    settled = settle_on_grid(page.image, spoiled, carried(strips, exact, spoiled))
+    assert settled is not None
+    widths = [[strip.end_mm - strip.start_mm for strip in group] for group in (settled[1], strips)]
+    np.testing.assert_allclose(*widths, atol=0.3)
 
 
 @pytest.mark.parametrize("factor", [0.75, 1.0, 1.4])
