@@ -159,5 +159,10 @@ def test_the_shipped_checkpoint_reads_the_same_millivolts_without_torch(checkpoi
     assert header[1:] == ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"]
     both = np.isfinite(found) & np.isfinite(reading.signal)
     assert both.sum() > 0.99 * np.isfinite(reading.signal).sum()
-    # what is fitted between the networks makes more of their differences of 1e-4 than they are
-    assert np.sqrt(np.mean(np.square(found[both] - reading.signal[both]))) < 5e-3
+    # what is fitted between the networks makes more of their differences of 1e-4 than they are: rows may begin 0.02 mm
+    # aside, which is a millisecond for all leads alike
+    off = np.where(both, found - reading.signal, 0.0)
+    slope = np.where(both, np.gradient(np.where(both, reading.signal, 0.0), axis=1), 0.0)
+    moved = float((off * slope).sum() / (slope**2).sum())
+    assert abs(moved) < 0.5
+    assert np.sqrt(np.mean(np.square((off - moved * slope)[both]))) < 5e-3
