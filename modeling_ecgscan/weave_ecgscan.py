@@ -104,8 +104,8 @@ def true_pitch(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
     grid = flat_darkness(image, geometry, box_mm)
     if grid is None:
         return 1.0
-    shown = np.min([[_comb(field, taken) for taken in (_FIFTH, *_OTHERS, _TENTH)] for field in (grid, grid.T)], axis=0)
-    fifth, *others, tenth = shown
+    spectra = [_spectrum(field) for field in (grid, grid.T)]
+    fifth, *others, tenth = (min(_comb(*shown, taken) for shown in spectra) for taken in (_FIFTH, *_OTHERS, _TENTH))
     best = int(np.argmax(others))
     if others[best] > max(_CLEAR_COMB, _CLEARER * fifth):
         return _FIFTH / _OTHERS[best]
@@ -113,8 +113,8 @@ def true_pitch(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
     return _FIFTH / _TENTH if tenth > max(_CLEAR_TENTH, _COMPLETE * fifth) else 1.0
 
 
-def _comb(grid: np.ndarray, taken: int) -> float:
-    """How clear lines are, along the columns, of which the one a millimetre would be that harmonic."""
+def _spectrum(grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lines a millimetre along the columns, and how clear they are: the logarithm of their power beside others'."""
     length = min(_COMB_MM * RASTER_PX_PER_MM, grid.shape[1])
     waves = np.fft.rfftfreq(4 * length, 1 / RASTER_PX_PER_MM)
     around = 2 * round(0.2 / waves[1]) + 1
@@ -122,10 +122,15 @@ def _comb(grid: np.ndarray, taken: int) -> float:
     bands = np.stack([band.mean(0) for band in np.array_split(grid, rows * _BAND_MM)])
     parts = [bands[:, left : left + length] * np.hanning(length) for left in overlapping(grid.shape[1], length)]
     power = np.stack([(np.abs(np.fft.rfft(part, 4 * length)) ** 2).mean(0) for part in parts]).astype(np.float32)
-    beyond = np.log1p(np.maximum(power / np.maximum(cv2.blur(power, (around, 1)), 1e-12) - 1.0, 0.0)).mean(0)
+    beside = np.maximum(cv2.blur(power, (around, 1)), 1e-12)
+    return waves, np.log1p(np.maximum(power / beside - 1.0, 0.0)).mean(0)
+
+
+def _comb(waves: np.ndarray, clear: np.ndarray, taken: int) -> float:
+    """How clear lines are, on average, of which the one a millimetre would be that harmonic."""
     lines = np.arange(1, int(1.2 * taken) + 1) / taken
-    beside = lines[lines > _LONGEST][:, None] + np.array([-0.01, 0.0, 0.01])
-    return float(np.interp(beside, waves, beyond).max(1).mean())
+    near = lines[lines > _LONGEST][:, None] + np.array([-0.01, 0.0, 0.01])
+    return float(np.interp(near, waves, clear).max(1).mean())
 
 
 def _windows(grid: np.ndarray, step_mm: float) -> Iterator[tuple[tuple[float, float], np.ndarray]]:
