@@ -234,7 +234,7 @@ class _Field:
 def _agreed(places: np.ndarray, lines: np.ndarray, field: _Field, axis: int, share: float) -> _Field | None:
     """How far the page's lines run ahead of the raster's (mm) where most windows agree; None where they do not."""
     clear = np.isfinite(lines[:, 0])
-    if clear.mean() < share if len(clear) else True:
+    if not len(clear) or clear.mean() < share:
         return None
     told = (lines[clear] - np.eye(2)[axis]).T.ravel()
     slopes = np.concatenate(
