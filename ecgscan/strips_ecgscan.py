@@ -19,6 +19,7 @@ _RHYTHM_COST = np.array([{"II": 8.0, "V1": 20.0, "V5": 20.0}.get(lead, 60.0) for
 _PER_NAME = 30.0  # weight of the log odds of printed names beside the evidence of the maps
 _CUT_PRICE = 60.0  # of a layout of which rows are missing
 _AS_LONG = 0.6  # of a row's length, for another to be one of traces too
+_MUCH_LONGER = 1.5  # ours: times, of what is seen of a row, beside what its leads explain
 _FREE_GAIN = 2.2  # a free layout must explain this much more than the best known one
 
 
@@ -296,6 +297,21 @@ def further_rows(layout: FoundLayout, rows: list[tuple[float, float]]) -> int:
     own = {strip.baseline_mm for strip in layout.strips}
     usual = float(np.median([length for middle, length in rows if middle in own])) if own else 0.0
     return sum(middle not in own and length > _AS_LONG * usual for middle, length in rows)
+
+
+def as_long_as_rows(layout: FoundLayout, rows: list[tuple[float, float]], end_mm: float) -> FoundLayout:
+    """Rows of one lead end where baselines do, if the maps tell which lead it is along a small part of them only.
+
+    Args:
+        rows: middle and printed length (mm) of each.
+        end_mm: the last place with a baseline.
+    """
+    own = {strip.baseline_mm: strip.end_mm - strip.start_mm for strip in layout.strips}
+    longer = [length / own[middle] for middle, length in rows if middle in own]
+    if any(strip.column for strip in layout.strips) or np.median(longer) < _MUCH_LONGER:
+        return layout
+    strips = [replace(strip, end_mm=max(strip.end_mm, end_mm)) for strip in layout.strips]
+    return replace(layout, strips=strips)
 
 
 def _names_fit(

@@ -45,7 +45,7 @@ from .settling_ecgscan import (
     standard_width,
 )
 from .sharing_ecgscan import shared_out
-from .strips_ecgscan import FoundStrip, decode_layout, find_rows, further_rows, row_evidence
+from .strips_ecgscan import FoundStrip, as_long_as_rows, decode_layout, find_rows, further_rows, row_evidence
 from .terms_ecgscan import JACOBIAN_SCALE, LOCATE_CHANNELS, NAME_STRIDE, SPEEDS, TILE_HEIGHT, TILE_PX_PER_MM_Y
 from .uprighting_ecgscan import made_upright
 from .views_ecgscan import (
@@ -344,16 +344,16 @@ class PageReading(ABC):
         log_lead[:, 1:] = some + _NAME_SHARE * (log_lead[:, 1:] - some)
         evidence = row_evidence(paper, log_lead, start, rows)
         along = paper[baseline > 0.3, 0]
-        names = None
+        names, right = None, -np.inf
         if len(along):
-            left, right = np.percentile(along, (1, 99))
+            left, right = (float(end) for end in np.percentile(along, (1, 99)))
             names = self._names(
                 image, geometry, (left - 26, rows[0][0] - _ABOVE_MM, right + 10, rows[-1][0] + _BELOW_MM)
             )
         layout = decode_layout(evidence, self.config.layouts, names)
         if layout is None or not layout.strips:
             return "traces were found, but no lead could be named"
-        layout = replace(layout, further_rows=further_rows(layout, rows))
+        layout = as_long_as_rows(replace(layout, further_rows=further_rows(layout, rows)), rows, right)
         speed, gain = softmax(page[1:3]), softmax(page[3:6])
         return Located(image.shape[:2], geometry, layout, ecg, speed, gain, names)
 

@@ -17,13 +17,19 @@ from .rasters_ecgscan import LEAST_PX_PER_MM, RASTER_PX_PER_MM, Box, demodulated
 # ours, chosen on rendered validation pages with and without a grid: side of a window and steps between them (mm), how
 # far around one line a millimetre lines are sought, at first and on the map that was found
 _WINDOW_MM, _STEP_MM = 24, 10
-_REACHES = (0.22, 0.12, 0.12)
+_REACHES = (0.22, 0.16, 0.12, 0.12)
 _CLEAR = 8.0  # times a peak must be stronger than the median of waves as long in other directions
 _NOISE = 1.23  # median of noise's power over its geometric mean
-_NODES_MM = (45.0, 25.0, 18.0)  # between nodes of the map
+_NODES_MM = (45.0, 25.0, 18.0, 18.0)  # between nodes of the map
 _BEND = 0.003  # price of bending
 _TRUSTS = (0.08, 0.04, 0.02, 0.02)  # lines a millimetre by which a window may differ, from look to look
-_AGREE, _SHARES = 0.03, (0.4, 0.55, 0.55)  # how near the map windows agree with it, and the share of them that must
+_AGREE, _SHARES = (
+    0.03,
+    (0.4, 0.55, 0.55, 0.55),
+)  # how near the map windows agree with it, and the share of them that must
+# a facet of crumpled paper: lines a millimetre by which it differs, and the share of the windows around, so many steps
+# away, that must tell the same
+_FACET, _MOST, _AROUND = 0.08, 0.75, 1.6
 _PHASE_MM, _CELL_MM = 4.0, 2  # window in which the lines' phase is measured, and where
 _LINES, _BETWEEN = 5.0, (4.5, 5.5)  # waves in 5 mm: the lines', and what is noise beside them
 # ours: scales that are thought possible, how slanted lines may be then and how alike those of most windows must be, and
@@ -66,7 +72,7 @@ def on_weave(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeom
     if grid is None:
         return None
     paper, off_mm = _on_lines(grid, geometry.paper, box_mm)
-    return replace(geometry, paper=paper, amplitude=np.ones_like(geometry.amplitude), residual_mm=off_mm)
+    return replace(geometry, paper=paper, residual_mm=off_mm)
 
 
 def likely_scale(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
@@ -199,6 +205,7 @@ class _Field:
         self.size = np.array(shape[::-1]) / RASTER_PX_PER_MM
         self.counts = np.maximum(np.round(self.size / node_mm).astype(int), 1)
         self.weights = np.zeros(int(np.prod(self.counts + 3)))
+        self.fine = node_mm < _NODES_MM[0]
 
     def terms(self, places: np.ndarray) -> np.ndarray:
         """(n, nodes) of (n, 2) places."""
@@ -241,13 +248,21 @@ def _agreed(places: np.ndarray, lines: np.ndarray, field: _Field, axis: int, sha
         [field.terms(places[clear] + aside) - field.terms(places[clear] - aside) for aside in 0.5 * np.eye(2)]
     )
     bends = _BEND * field.bends() * np.sqrt(len(told) / len(field.weights))
+    facet = _like_neighbours(places[clear], lines[clear]) if field.fine else np.zeros(int(clear.sum()), bool)
     trust = np.ones(len(told))
     for width in _TRUSTS:
         terms = np.concatenate([slopes * trust[:, None], bends])
         field.weights = np.linalg.lstsq(terms, np.concatenate([told * trust, np.zeros(len(bends))]), rcond=None)[0]
         off = np.abs(slopes @ field.weights - told).reshape(2, -1).max(0)
-        trust = np.tile(1.0 / (1.0 + (off / width) ** 2), 2)
+        trust = np.tile(np.maximum(1.0 / (1.0 + (off / width) ** 2), facet & (off > _FACET)), 2)
     return field if (off < _AGREE).sum() > share * len(clear) else None
+
+
+def _like_neighbours(places: np.ndarray, lines: np.ndarray) -> np.ndarray:
+    """(windows,) bool, where most of the windows around one tell the same lines."""
+    near = np.abs(places[:, None] - places).max(2) < _AROUND * _STEP_MM
+    same = near & (np.abs(lines[:, None] - lines).max(2) < _AGREE)
+    return same.sum(1) - 1 >= np.maximum((near.sum(1) - 1) * _MOST, 1)
 
 
 def _on_lines(grid: np.ndarray, paper: np.ndarray, box_mm: Box) -> tuple[np.ndarray, float]:

@@ -224,17 +224,32 @@ def test_a_flat_page_holds_its_plane_where_its_map_was_wrong_beside_the_grid():
     assert np.abs(plane - paper).max() < 0.02
 
 
-def test_a_flat_page_of_which_a_part_shows_its_grid_is_not_bent_beside_it():
+@pytest.mark.parametrize("amplitude", [0.5, 0.9])
+def test_a_flat_page_of_which_a_part_shows_its_grid_is_not_bent_beside_it(amplitude):
     page, exact, strips = drawn_page(gridded_seed("clean"), condition="clean", layout="3x4+1")
     image = page.image.copy()
     beside = image[:, int(0.45 * image.shape[1]) :]
     beside[beside.min(2) > 100] = 250
     # farther than lines are sought from where the map has them
     paper = exact.paper + 1.5 * np.sin(exact.paper[..., :1] / 25) * np.array([1.0, 0.0])
-    partly = replace(exact, paper=paper, amplitude=np.full_like(exact.amplitude, 0.5), residual_mm=0.05)
+    partly = replace(exact, paper=paper, amplitude=np.full_like(exact.amplitude, amplitude), residual_mm=0.05)
     settled = settle_on_grid(image, partly, strips)
     assert settled is not None
     assert unevenness_mm(settled[0], exact, strips) < 0.05 < 0.3 < unevenness_mm(partly, exact, strips)
+
+
+@pytest.mark.parametrize(
+    ("amplitude", "residual_mm", "believed"), [(0.22, 0.08, True), (0.22, 0.3, False), (0.1, 0.08, False)]
+)
+def test_a_grid_that_is_hardly_seen_counts_where_the_map_follows_it_closely(amplitude, residual_mm, believed):
+    pages = (drawn_page(seed, 7.2, condition="clean", layout="3x4+1", speed=25.0) for seed in range(200))
+    page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
+    faint = replace(exact, amplitude=np.full_like(exact.amplitude, amplitude), residual_mm=residual_mm)
+    settled = settle_on_grid(page.image, faint, strips)
+    assert (settled is not None) == believed
+    if settled is not None:
+        length = max(strip.end_mm for strip in settled[1]) - min(strip.start_mm for strip in settled[1])
+        assert length == pytest.approx(180.0, abs=0.5)
 
 
 def test_a_bent_page_has_no_plane():

@@ -8,7 +8,14 @@ from transformers import AutoModel, AutoProcessor
 import modeling_ecgscan  # noqa: F401
 from hub_scripts.refusal_pages import draw_page
 from modeling_ecgscan.printed_names_ecgscan import PrintedNames
-from modeling_ecgscan.strips_ecgscan import FoundLayout, FoundStrip, decode_layout, further_rows, row_evidence
+from modeling_ecgscan.strips_ecgscan import (
+    FoundLayout,
+    FoundStrip,
+    as_long_as_rows,
+    decode_layout,
+    further_rows,
+    row_evidence,
+)
 from processing.layouts import LAYOUTS
 from processing.leads import LEADS
 from processing.pages import open_page
@@ -74,6 +81,20 @@ def test_rows_as_long_as_those_of_the_layout_that_it_does_not_take_are_counted()
     layout = FoundLayout("3x1", strips, 0.0, 0.0)
     assert further_rows(layout, [(0.0, 250.0), (30.0, 240.0)]) == 0
     assert further_rows(layout, [(0.0, 250.0), (30.0, 240.0), (60.0, 235.0), (80.0, 90.0)]) == 1
+
+
+@pytest.mark.parametrize(("seen_mm", "end_mm"), [((240.0, 100.0, 210.0), 250.0), ((60.0, 52.0, 240.0), 52.0)])
+def test_rows_of_one_lead_go_on_as_far_as_most_of_their_baselines(seen_mm, end_mm):
+    strips = [FoundStrip(lead, row, 0, 0.0, 52.0, 30.0 * row) for row, lead in enumerate(("I", "II", "III"))]
+    rows = [(30.0 * row, length) for row, length in enumerate(seen_mm)]
+    longer = as_long_as_rows(FoundLayout("3x1", strips, 0.0, 0.0), rows, 250.0)
+    assert [(strip.start_mm, strip.end_mm) for strip in longer.strips] == [(0.0, end_mm)] * 3
+
+
+def test_columns_are_not_made_as_long_as_their_row():
+    strips = [FoundStrip("I", 0, 0, 0.0, 62.5, 0.0), FoundStrip("aVR", 0, 1, 62.5, 125.0, 0.0)]
+    layout = FoundLayout("1x2", strips, 0.0, 0.0)
+    assert as_long_as_rows(layout, [(0.0, 250.0)], 250.0) == layout
 
 
 @pytest.fixture(scope="module")
