@@ -32,6 +32,7 @@ _FLAT, _LEAST_CELLS = 0.06, 100
 # ours: share of the grid's clearness, as located, from which the page is taken for flat: on 54 rendered validation
 # pages from 0.90 on flat ones, up to 0.86 on bent ones
 _AS_CLEAR = 0.9
+_SLIPPED_MM = 0.2  # ours: by which the map must be off the flat page, or one that is evenly bent, along some rows
 _APART_MM = 0.7  # from where columns stand apart; ends between columns are found no better
 # ours: borders of three columns; how uneven they must be and what share of that may be left; the bend of the strongest
 # perspective; columns' ends and starts that are found within this are one border
@@ -78,8 +79,9 @@ def settle_on_grid(
     if seen:
         # where little of the grid is seen the map may be bent though the page is flat: the grid itself tells
         flat = squared(geometry, strips)
-        straight = None if flat is None else _as_located(image, *flat)
-        best = straight if straight is not None and straight.clear > _AS_CLEAR * best.clear else best
+        if flat is not None and _uneven_mm(geometry, flat[0], strips) > _SLIPPED_MM:
+            straight = _as_located(image, *flat)
+            best = straight if straight.clear > _AS_CLEAR * best.clear else best
     if not ((seen or best.clear > GRID_CLEAR) and best.square and best.is_standard(_STANDARD_WITHIN_MM)):
         # a grid fits at several scales: that of the standard length comes first
         other = _on_grid(image, *standard_width(geometry, strips))
@@ -201,6 +203,17 @@ def squared(geometry: PageGeometry, strips: list[FoundStrip]) -> tuple[PageGeome
         return None
     other = replace(geometry, paper=_similar(geometry.paper * np.array([1.0, along.mean() / across.mean()]), among))
     return other, carried(strips, geometry, other)
+
+
+def _uneven_mm(geometry: PageGeometry, flat: PageGeometry, strips: list[FoundStrip]) -> float:
+    """How far along time a map is off a flat page, but for an even bend and the hundredth where it is farthest."""
+    left, top, right, bottom = _strips_box(strips)
+    u, v = geometry.paper[..., 0], geometry.paper[..., 1]
+    among = (u > left) & (u < right) & (v > top) & (v < bottom)
+    x, y = (u[among] - left) / (right - left), (v[among] - top) / (bottom - top)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], 1)
+    off = (flat.paper[..., 0] - u)[among]
+    return float(np.percentile(np.abs(off - terms @ np.linalg.lstsq(terms, off, rcond=None)[0]), 99))
 
 
 def _similar(paper: np.ndarray, among: np.ndarray) -> np.ndarray:
