@@ -244,6 +244,13 @@ def test_a_row_found_a_little_short_lasts_its_ten_seconds_and_one_cut_off_keeps_
     assert settled_ends([cut], 25.0) == [cut]
 
 
+def test_a_last_column_whose_end_looks_like_a_pulse_lasts_as_long_as_those_before_it():
+    ends = (62.3, 125.1, 187.4, 247.7)
+    strips = [FoundStrip("I", 0, k, 62.5 * k, end, 0.0) for k, end in enumerate(ends)]
+    assert [strip.end_mm for strip in settled_ends(strips, 25.0)] == pytest.approx([62.5, 125.0, 187.5, 250.0])
+    assert settled_ends([FoundStrip("II", 0, 0, 3.0, 250.6, 0.0)], 25.0)[0].end_mm == pytest.approx(253.0)
+
+
 def test_what_runs_out_of_the_picture_is_not_read():
     y, x = np.mgrid[0:100, 0:260] * 4.0 + 1.5
     geometry = PageGeometry(np.stack([x, y], -1) / 4.0, np.zeros(x.shape), 0.0, np.array([[1.0, 0, 0], [0, 1.0, 0]]))
