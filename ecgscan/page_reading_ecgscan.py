@@ -157,7 +157,7 @@ class PageReading(ABC):
 
     @abstractmethod
     def read_tiles(self, tiles: np.ndarray, onward: bool) -> TileReadings:
-        """Readings of (batch, 256, 448, 5) float32 tiles; `onward` where strokes cross in them."""
+        """Readings of (batch, 256, 608, 5) float32 tiles; `onward` where strokes cross in them."""
 
     def read_page(self, image: np.ndarray, columns: str | None = None) -> ECGReading:
         """Read one (height, width, 3) uint8 RGB page.

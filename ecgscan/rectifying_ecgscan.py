@@ -81,7 +81,7 @@ def cut_tile(
     job: TileJob,
     seen: list[StripColumns] | None = None,
 ) -> np.ndarray:
-    """(256, 448, 5) float32 tile: normalised colours, marker of the own baseline, markers of the other rows.
+    """(256, 608, 5) float32 tile: normalised colours, marker of the own baseline, markers of the other rows.
 
     `seen` holds what a first look read of each strip: -1 in the last channel, along the traces of the other rows.
     """

@@ -22,8 +22,8 @@ NAME_STRIDE = 8
 NAME_CLASSES = 13 + len(SPEEDS) + len(GAINS)  # nothing, twelve leads, paper speeds, gains
 
 # A tile is a stretch of one row, rectified to millimetres.
-TILE_HEIGHT, TILE_WIDTH = 256, 448  # pixels
-TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 6.0, 4.5
+TILE_HEIGHT, TILE_WIDTH = 256, 608  # pixels
+TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y = 8.0, 4.5
 TILE_CHANNELS = 5  # red, green, blue, own baseline, other rows' baselines
 COLUMNS_PER_PX = 2  # heights are read finer than the tile's pixels: a QRS stroke is one millimetre wide
 HEIGHT_BINS = TILE_HEIGHT // 2

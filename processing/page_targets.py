@@ -12,10 +12,10 @@ LOCATE_STRIDE = 4
 FINEST_PX_PER_MM = 3.4  # no finer picture is ever made to locate on
 SPEED_CLASSES: tuple[float, ...] = (25.0, 50.0)
 GAIN_CLASSES: tuple[float, ...] = (10.0, 5.0, 20.0)
-TILE_SHAPE: tuple[int, int] = (256, 448)
+TILE_SHAPE: tuple[int, int] = (256, 608)
 NAME_PATCH, NAME_PX_PER_MM, NAME_STRIDE = 160, 5, 8
 SCALE_SHARE = 0.35  # ours: of the pieces of a page around a speed or a gain in words
-TILE_PX_PER_MM: tuple[float, float] = (6.0, 4.5)
+TILE_PX_PER_MM: tuple[float, float] = (8.0, 4.5)
 TILE_COLUMNS = 2  # per pixel
 SECOND_LOOKS = 0.5  # ours: share of the tiles that show the traces of the other rows
 _NODE = 16
@@ -150,13 +150,13 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     """A jittered tile of one strip.
 
     Returns:
-        tile: (256, 448, 5) float32: normalised red, green, blue, marker of the own baseline, of the others; in a
+        tile: (256, 608, 5) float32: normalised red, green, blue, marker of the own baseline, of the others; in a
             second look -1 along the traces of the other rows.
-        height: (896,) float32 millimetres above the tile's middle row, of two columns per pixel; along the tile's edge
+        height: (1216,) float32 millimetres above the tile's middle row, of two columns per pixel; along the tile's edge
             where the trace leaves it.
-        presence: (896,) float32 share of the column on which the strip is printed.
-        weight: (896,) 0 outside the picture, more than 1 at the strip's ends.
-        readable: (896,) float32 1 where the height is known.
+        presence: (1216,) float32 share of the column on which the strip is printed.
+        weight: (1216,) 0 outside the picture, more than 1 at the strip's ends.
+        readable: (1216,) float32 1 where the height is known.
         scale: (2,) int64 speed class and gain class, -1 in a tile of twice the height.
     """
     strip = page.strips[index]

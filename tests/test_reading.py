@@ -30,6 +30,7 @@ from modeling_ecgscan.terms_ecgscan import (
     TILE_HEIGHT,
     TILE_PX_PER_MM_X,
     TILE_PX_PER_MM_Y,
+    TILE_WIDTH,
 )
 from modeling_ecgscan.views_ecgscan import CLOSE_UP, close_up_view, turned_view
 from processing import page_targets
@@ -163,7 +164,7 @@ def test_tiles_cover_a_long_strip_once():
     strips = [FoundStrip("II", 0, 0, 10.0, 260.0, 100.0)]
     jobs = plan_tiles(strips, [1.0])
     number = len(jobs)
-    values = np.zeros((number, 896))
+    values = np.zeros((number, COLUMNS_PER_PX * TILE_WIDTH))
     joined = join_tiles(jobs, values, values, values)[0]
     steps = np.diff(joined.x_mm)
     assert steps.min() > 0
@@ -173,8 +174,9 @@ def test_tiles_cover_a_long_strip_once():
 
 
 def test_heights_of_a_shrunken_tile_come_back_in_millimetres():
-    job = TileJob(0, 0.0, (6.0, 2.25))
-    joined = join_tiles([job], np.full((1, 896), 7.0), np.full((1, 896), 1.0), np.ones((1, 896)))[0]
+    job = TileJob(0, 0.0, (TILE_PX_PER_MM_X, TILE_PX_PER_MM_Y / 2))
+    shape = (1, COLUMNS_PER_PX * TILE_WIDTH)
+    joined = join_tiles([job], np.full(shape, 7.0), np.full(shape, 1.0), np.ones(shape))[0]
     assert joined.height_mm[0] == pytest.approx(14.0)
     assert joined.spread_mm[0] == pytest.approx(2.0)
 
