@@ -6,6 +6,7 @@ from .strips_ecgscan import LEADS, FoundLayout
 _SENSIBLE = -1.0  # mean log probability of the leads of a page that is the right way up
 _CLEARLY = 0.1  # by how much another way up must make more sense
 NAMES_SEEN, _NAMES_CLEARLY = 1.0, 0.7  # log odds per strip that the names are printed where they should be
+_FEW = 3  # ours: strips that are taken for an ECG only with a grid or names beside them
 _OTHER_NAMES = -1.0  # ours: the same, below which other names are printed there
 # ours: log odds of all strips from which rows do not stand on end; 840 to 7,900 the right way, up to 730 on end
 _ROWS_SEEN = 1000.0
@@ -57,6 +58,11 @@ def doubted_names(layout: FoundLayout) -> list[str]:
     if layout.printed >= _OTHER_NAMES:
         return []
     return [f"the names printed beside the rows don't look like {', '.join(strip.lead for strip in layout.strips)}"]
+
+
+def could_be_any_chart(layout: FoundLayout, *, gridded: bool) -> bool:
+    """Whether there are a few rows only, and neither a grid nor names beside them."""
+    return not gridded and layout.printed < NAMES_SEEN and len(layout.strips) <= _FEW
 
 
 def further_ecg(layout: FoundLayout) -> list[str]:

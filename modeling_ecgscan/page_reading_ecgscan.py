@@ -29,6 +29,7 @@ from .reporting_ecgscan import nothing_read, report
 from .sense_ecgscan import (
     NAMES_SEEN,
     bears_other_names,
+    could_be_any_chart,
     doubted_names,
     explains_as_well,
     further_ecg,
@@ -180,6 +181,8 @@ class PageReading(ABC):
             return nothing_read(further[0], 0.0)
         small, geometry = _at_reading_scale(image, located.geometry)
         geometry, strips, gridded = self._settle_scale(small, geometry, located.layout.strips, located.names)
+        if could_be_any_chart(located.layout, gridded=gridded):
+            return nothing_read("a few rows of traces, but neither a grid nor names of leads beside them", 0.0)
         pulses = measure_pulses(small, geometry, strips)
         pulse = measured_pulse(pulses) or find_pulse(small, geometry, strips)
         traced = self._traced_whole(small, geometry, strips, 10.0 if pulse is None else pulse.gain, gridded)

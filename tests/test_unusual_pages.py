@@ -8,6 +8,7 @@ from transformers import AutoModel, AutoProcessor
 import modeling_ecgscan  # noqa: F401
 from hub_scripts.refusal_pages import draw_page
 from modeling_ecgscan.printed_names_ecgscan import PrintedNames
+from modeling_ecgscan.sense_ecgscan import could_be_any_chart
 from modeling_ecgscan.strips_ecgscan import (
     FoundLayout,
     FoundStrip,
@@ -95,6 +96,16 @@ def test_columns_are_not_made_as_long_as_their_row():
     strips = [FoundStrip("I", 0, 0, 0.0, 62.5, 0.0), FoundStrip("aVR", 0, 1, 62.5, 125.0, 0.0)]
     layout = FoundLayout("1x2", strips, 0.0, 0.0)
     assert as_long_as_rows(layout, [(0.0, 250.0)], 250.0) == layout
+
+
+@pytest.mark.parametrize(
+    ("count", "printed", "gridded", "any_chart"),
+    [(3, 0.1, False, True), (3, 0.1, True, False), (3, 1.5, False, False), (6, 0.1, False, False)],
+)
+def test_a_few_rows_with_neither_a_grid_nor_names_could_be_of_any_chart(count, printed, gridded, any_chart):
+    strips = [FoundStrip(lead, row, 0, 0.0, 250.0, 30.0 * row) for row, lead in enumerate(LEADS[:count])]
+    layout = FoundLayout("rows", strips, 0.0, 0.0, printed)
+    assert could_be_any_chart(layout, gridded=gridded) == any_chart
 
 
 @pytest.fixture(scope="module")
