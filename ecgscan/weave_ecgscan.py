@@ -23,10 +23,8 @@ _NOISE = 1.23  # median of noise's power over its geometric mean
 _NODES_MM = (45.0, 25.0, 18.0, 18.0)  # between nodes of the map
 _BEND = 0.003  # price of bending
 _TRUSTS = (0.08, 0.04, 0.02, 0.02)  # lines a millimetre by which a window may differ, from look to look
-_AGREE, _SHARES = (
-    0.03,
-    (0.4, 0.55, 0.55, 0.55),
-)  # how near the map windows agree with it, and the share of them that must
+# how near the map windows agree with it, and the share of them that must, from pass to pass
+_AGREE, _SHARES = 0.03, (0.4, 0.55, 0.55, 0.55)
 # a facet of crumpled paper: lines a millimetre by which it differs, and the share of the windows around, so many steps
 # away, that must tell the same
 _FACET, _MOST, _AROUND = 0.08, 0.75, 1.6
