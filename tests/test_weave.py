@@ -109,3 +109,17 @@ def test_a_page_without_a_grid_has_no_weave_however_it_was_compressed(quality):
     noisy = np.clip(page.image + np.random.default_rng(0).normal(0, 4, page.image.shape), 0, 255).astype(np.uint8)
     _, coded = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert on_weave(cv2.imdecode(coded, 1), exact, box_of(strips)) is None
+
+
+@pytest.mark.parametrize("side_mm", [50.0, 70.0])
+def test_a_facet_that_is_shorter_by_an_eighth_is_followed_for_the_most_part(side_mm):
+    page, exact, strips = dotted(condition="clean")
+    along, across = exact.paper[..., 0], exact.paper[..., 1]
+    crease, middle = np.percentile(along, 30) + side_mm, np.median([strip.baseline_mm for strip in strips])
+    paper = exact.paper.copy()
+    # below the middle row, on one side of the crease
+    paper[..., 0] += 0.12 * np.clip(crease - along, 0.0, side_mm) * np.clip((across - middle) / 15.0 + 0.5, 0.0, 1.0)
+    creased = replace(exact, paper=paper)
+    found = on_weave(page.image, creased, box_of(strips))
+    assert found is not None
+    assert 3 * farthest_mm(found, exact, strips) < farthest_mm(creased, exact, strips)
