@@ -53,16 +53,22 @@ def darkness(grey: np.ndarray) -> np.ndarray:
     return (around - values) / np.maximum(around, 16.0)
 
 
-def demodulated(grid: np.ndarray, harmonics: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray:
-    """(harmonics, rows, columns) complex amplitude of the grid along the columns, in a window around every mm²."""
+def harmonic_cells(grid: np.ndarray, harmonics: np.ndarray, start_mm: float) -> np.ndarray:
+    """(harmonics, rows, columns) complex amplitude of the grid along the columns, in every square millimetre."""
     rows, columns = (side // RASTER_PX_PER_MM for side in grid.shape)
     thin = grid.reshape(rows, RASTER_PX_PER_MM, columns, RASTER_PX_PER_MM).mean(1)
     along = start_mm + (np.arange(columns * RASTER_PX_PER_MM) + 0.5) / RASTER_PX_PER_MM
     wave = np.exp(-2j * np.pi / GRID_MM * harmonics[:, None] * along).astype(np.complex64)
-    found = np.einsum("rck,hck->hrc", thin, wave.reshape(len(harmonics), columns, RASTER_PX_PER_MM))
-    return np.stack([blurred(part.real, window_mm) + 1j * blurred(part.imag, window_mm) for part in found])
+    return np.einsum("rck,hck->hrc", thin, wave.reshape(len(harmonics), columns, RASTER_PX_PER_MM))
 
 
-def blurred(field: np.ndarray, width_mm: float) -> np.ndarray:
-    """A field of square millimetres averaged by a Gaussian."""
-    return cv2.GaussianBlur(np.ascontiguousarray(field, np.float32), (0, 0), width_mm, borderType=cv2.BORDER_REFLECT)
+def demodulated(grid: np.ndarray, harmonics: np.ndarray, start_mm: float, window_mm: float) -> np.ndarray:
+    """The same in a Gaussian window around every square millimetre."""
+    cells = harmonic_cells(grid, harmonics, start_mm)
+    return np.stack([blurred(part.real, window_mm) + 1j * blurred(part.imag, window_mm) for part in cells])
+
+
+def blurred(field: np.ndarray, width_mm: float, height_mm: float = 0.0) -> np.ndarray:
+    """A field of square millimetres averaged by a Gaussian, as high as it is wide unless told otherwise."""
+    cells = np.ascontiguousarray(field, np.float32)
+    return cv2.GaussianBlur(cells, (0, 0), width_mm, sigmaY=height_mm, borderType=cv2.BORDER_REFLECT)
