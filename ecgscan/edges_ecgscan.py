@@ -23,6 +23,7 @@ _FOOT_MM, _GAP, _AFTER_GAP, _NEAR_LENGTH_MM = (0.5, 5.0), 0.4, 0.8, 1.0
 # their mean presence there: on validation pages up to 0.08 beyond rows that are whole, from 0.12 beyond hidden ends
 _LACKING_MM, _BEYOND_MM, _GOES_ON = (4.0, 25.0), (0.5, 5.5), 0.1
 _STEP = 0.4  # ours: in presence, where a row begins behind its pulse
+_AROUND_MM = 3.0  # over which presence is averaged where the ends of rows are looked for far off
 _ASIDE_MM, _LEAST_STEP = (0.6, 1.6), 0.15  # from an edge, where its two sides are measured, and their least difference
 _MEDIAN_TRUST = 0.75  # against the row's middle as found, from both errors' spread on validation pages
 # of a pulse's foot as 0 mV: its height against the gain (logarithm), and how far from the row it may stand
@@ -170,6 +171,34 @@ def lengthened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[Fo
         )
         for strip in strips
     ]
+
+
+def much_longer(strips: list[FoundStrip]) -> list[FoundStrip] | None:
+    """Rows of one lead with all that they lack of a standard row at either end; None where they lack little.
+
+    Maps of dark, faint or crowded pages may show a part of the rows only. The reader is told where a strip begins and
+    ends, and hardly looks for it beyond.
+    """
+    first, last = min(strip.start_mm for strip in strips), max(strip.end_mm for strip in strips)
+    lacking = STANDARD_ROW_MM - (last - first)
+    if any(strip.column for strip in strips) or lacking < _LACKING_MM[1]:
+        return None
+    return [replace(strip, start_mm=first - lacking, end_mm=last + lacking) for strip in strips]
+
+
+def as_far_as_seen(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip]:
+    """Rows from where their traces begin to where they end, most of them together, around the rows' middle."""
+    low, high = min(strip.start_mm for strip in strips), max(strip.end_mm for strip in strips)
+    along = np.arange(low, high, 0.1)
+    presence = np.median([np.interp(along, row.x_mm, row.presence) for row in columns], axis=0)
+    width = round(_AROUND_MM / 0.1)
+    seen = np.convolve(presence, np.ones(width) / width, "same") > 0.5
+    gaps = np.flatnonzero(~seen)
+    middle = int(np.flatnonzero(seen)[seen.sum() // 2]) if seen.any() else len(along) // 2
+    before, after = gaps[gaps < middle], gaps[gaps > middle]
+    start = along[before[-1] + 1] if len(before) else low
+    end = along[after[0]] if len(after) else high
+    return [replace(strip, start_mm=float(start), end_mm=float(end)) for strip in strips]
 
 
 def shortened(strips: list[FoundStrip], columns: list[StripColumns]) -> list[FoundStrip] | None:

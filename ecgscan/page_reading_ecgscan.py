@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from .edges_ecgscan import (
+    as_far_as_seen,
     lasts_as_printed,
     lengthened,
+    much_longer,
     name_rhythm_strips,
     refine_edges,
     rest_on_pulses,
@@ -209,13 +211,16 @@ class PageReading(ABC):
         self, small: np.ndarray, geometry: PageGeometry, strips: list[FoundStrip], gain: float, gridded: bool
     ) -> Traced:
         """The strips read; again, where a grid shows that rows lack a part, or have one that is none of theirs."""
-        traced = self.trace(small, geometry, strips, gain)
+        traced = again = self.trace(small, geometry, strips, gain)
         if not gridded:
             return traced
-        mended = lengthened(traced.strips, traced.columns) or shortened(traced.strips, traced.columns)
-        if mended is None:
-            return traced
-        again = self.trace(small, geometry, mended, gain)
+        wide = much_longer(traced.strips)
+        if wide is not None:
+            look, _, _ = self._read_tiles(small, geometry, wide, [min(1.0, 10.0 / gain)] * len(wide), range(len(wide)))
+            again = self.trace(small, geometry, as_far_as_seen(wide, [look[k] for k in range(len(wide))]), gain)
+        mended = lengthened(again.strips, again.columns) or shortened(again.strips, again.columns)
+        if mended is not None:
+            again = self.trace(small, geometry, mended, gain)
         return again if lasts_as_printed(again.strips, again.columns) else traced
 
     def _settle_scale(

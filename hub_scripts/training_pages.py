@@ -1,5 +1,6 @@
 """Samples for the four networks that read a page, rendered from one recording inside the loader's workers."""
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -22,6 +23,7 @@ from processing.page_targets import (
 )
 from processing.records import Recording, resample
 from processing.renderer import Page, render
+from processing.signal_changes import loosened
 
 FIND_SIZE: tuple[int, int] = (384, 384)
 LOCATE_SIZE: tuple[int, int] = (576, 768)
@@ -33,8 +35,9 @@ FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6,
 NAME_PX_PER_MM = (3.0, 7.5)
 # a strip that no other trace comes near is as likely chosen as one that is crowded along this share of its length
 LEAST_CROWDED, NEAR_MM = 0.02, 1.0
-# ours: share of the pages for tiles whose waves are drawn twice as tall or whose rows are twelve
-TALL_PAGES, TWELVE_ROWS = 0.1, 0.15
+# ours: share of the pages for tiles whose waves are drawn twice as tall or whose rows are twelve, and of recordings of
+# which an electrode is loose: of PTB-XL's one in fifty swings by more than 2 mV
+TALL_PAGES, TWELVE_ROWS, LOOSE = 0.1, 0.15, 0.12
 FIND_EMPTY, LOCATE_EMPTY = 0.15, 0.04
 SAMPLING_RATE = 500.0
 
@@ -77,6 +80,9 @@ def locate_sample(recording: Recording, rng: np.random.Generator) -> dict[str, n
 
 def tile_samples(recording: Recording, rng: np.random.Generator, count: int) -> list[dict[str, np.ndarray]]:
     """Tiles of up to `count` strips of one page, rather of those that other traces cross."""
+    if rng.random() < LOOSE:
+        recording = resample(recording, SAMPLING_RATE)
+        recording = replace(recording, signal=loosened(recording.signal, rng))
     page = random_page(recording, rng, TILE_PX_PER_MM, TILE_CONDITION_SHARES, **crowded_page(rng))
     share = LEAST_CROWDED + crowding(page)
     count = min(count, len(share))

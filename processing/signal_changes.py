@@ -1,10 +1,12 @@
 """Changes after which a recording still says the same: of another moment, another chest, electrodes a little aside.
 
 Three thousand recordings are learned by heart in an hour; what changes from one look to the next can't be. All of it
-is ours, and small enough for every statement about a recording to stay true.
+is ours, and small enough for every statement about a recording to stay true. Electrodes that come loose are for
+reading alone.
 """
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 
 from .leads import LIMB_LEADS, PRECORDIAL_LEADS, limb_leads_from
 from .signal_views import SAMPLING_RATE, isoelectric, without_wander
@@ -12,6 +14,8 @@ from .signal_views import SAMPLING_RATE, isoelectric, without_wander
 _STRETCH = 0.05  # spread of the logarithm of the pace
 _TURN_DEGREES = 7.0  # spread of the frontal axis
 _ASIDE = 0.12  # spread of a chest electrode's way to its neighbour, as a share of it
+_SWING_MV, _SWING_S = (0.5, 2.5), (0.25, 2.0)  # spread of a loose electrode's potential, and from one swing to the next
+_LOOSE_S = 1.5  # at least, for which an electrode is loose
 
 
 def changed(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -59,4 +63,33 @@ def electrodes_aside(chest: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return chest + np.abs(shares)[:, None] * (towards - chest)
 
 
-__all__ = ["changed", "electrodes_aside", "moved_in_time", "turned"]
+def loosened(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A recording of which one or two electrodes were loose for a while; the lead laws still hold.
+
+    Args:
+        values: (12, samples) millivolts at 500 Hz in standard lead order.
+
+    Returns:
+        (12, samples) float32.
+    """
+    times = np.arange(values.shape[1]) / SAMPLING_RATE
+    electrodes = np.zeros((3 + len(PRECORDIAL_LEADS), len(times)))  # right arm, left arm, left leg, V1 to V6
+    for electrode in rng.choice(len(electrodes), int(rng.integers(1, 3)), replace=False):
+        electrodes[electrode] = _swings(times, rng)
+    right, left, leg = electrodes[:3]
+    chest = electrodes[3:] - electrodes[:3].mean(0)
+    return (values + np.concatenate([limb_leads_from(left - right, leg - right), chest])).astype(np.float32)
+
+
+def _swings(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(samples,) millivolts that a loose electrode adds, nothing before it comes loose and after it holds again."""
+    apart = float(np.exp(rng.uniform(*np.log(_SWING_S))))
+    knots = np.arange(times[0] - apart * rng.random(), times[-1] + 2 * apart, apart)
+    heights = rng.normal(0.0, rng.uniform(*_SWING_MV), len(knots))
+    loose = rng.uniform(_LOOSE_S, times[-1])
+    first = rng.uniform(-loose / 2, times[-1] - loose / 2)
+    heights[(knots < first) | (knots > first + loose)] = 0.0
+    return np.asarray(PchipInterpolator(knots, heights)(times))
+
+
+__all__ = ["changed", "electrodes_aside", "loosened", "moved_in_time", "turned"]

@@ -104,6 +104,16 @@ def test_a_map_a_third_of_a_millimetre_off_is_moved_back_onto_the_grid(condition
     assert np.std(left, axis=0).max() < 0.06 < 0.15 < np.std(wave[inside], axis=0).min()
 
 
+@pytest.mark.parametrize("condition", ["clean", "photo"])
+def test_short_waves_along_time_are_followed_from_line_to_line(condition):
+    page, exact, strips = drawn_page(gridded_seed(condition), condition=condition, layout="3x4+1")
+    wave = 0.1 * np.sin(exact.paper[..., :1] / 4.0) * [1.0, 0.0]  # 25 mm long
+    refined = refine_geometry(page.image, replace(exact, paper=exact.paper + wave), box_of(strips))
+    inside = ((exact.paper > box_of(strips)[:2]) & (exact.paper < box_of(strips)[2:])).all(-1)
+    left = (refined.paper - exact.paper)[inside][:, 0]
+    assert np.std(left) < 0.03 < 0.06 < np.std(wave[inside][:, 0])
+
+
 def along_strips(
     geometry: PageGeometry, exact: PageGeometry, strips: list[FoundStrip]
 ) -> tuple[np.ndarray, np.ndarray]:

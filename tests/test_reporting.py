@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from modeling_ecgscan.edges_ecgscan import (
+    as_far_as_seen,
     lasts_as_printed,
     lengthened,
+    much_longer,
     name_rhythm_strips,
     refine_edges,
     rest_on_pulses,
@@ -118,6 +120,24 @@ def test_traces_seen_faintly_beyond_a_hidden_start_are_enough():
 @pytest.mark.parametrize(("found", "printed"), [((12.0, 250.0), (12.0, 250.0)), ((0.0, 248.0), (-9.0, 259.0))])
 def test_rows_beyond_which_nothing_is_printed_and_those_of_nearly_the_standard_length_stay(found, printed):
     assert lengthened(*two_columns_of(*found, printed)) is None
+
+
+def test_rows_of_one_lead_of_which_a_part_was_located_are_as_long_as_what_is_read_of_them():
+    x = np.arange(-160, 420, 1 / 6)
+    strips = [FoundStrip(lead, row, 0, 40.0, 200.0, 40.0 * row) for row, lead in enumerate(("I", "II", "III"))]
+    wide = much_longer(strips)
+    assert wide is not None
+    assert {(strip.start_mm, strip.end_mm) for strip in wide} == {(-50.0, 290.0)}
+    # one row is hidden at its beginning, and a name stands far outside
+    present = [(x > start) & (x < 250.0) | (x > 280.0) & (x < 284.0) for start in (0.0, 0.0, 30.0)]
+    seen = as_far_as_seen(wide, [columns_of(x, 0 * x, part) for part in present])
+    edges = [(strip.start_mm, strip.end_mm) for strip in seen]
+    np.testing.assert_allclose(edges, [(0.0, 250.0)] * 3, atol=0.3)
+
+
+def test_rows_that_lack_little_or_have_columns_are_not_looked_for_far_outside():
+    assert much_longer([FoundStrip("I", 0, 0, 0.0, 230.0, 0.0)]) is None
+    assert much_longer(two_columns_of(0.0, 160.0, (0.0, 250.0))[0]) is None
 
 
 def test_lengthened_rows_hold_where_they_have_the_standard_length_and_traces_from_their_beginning():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from processing.leads import LEADS, law_residuals, limb_leads_from
-from processing.signal_changes import changed, electrodes_aside, moved_in_time, turned
+from processing.signal_changes import changed, electrodes_aside, loosened, moved_in_time, turned
 from processing.simulator import simulate
 
 LEAD_I, AVF = LEADS.index("I"), LEADS.index("aVF")
@@ -58,3 +58,13 @@ def test_no_change_at_all_is_the_recording_itself():
     recording = simulate(4)
     lawful = np.concatenate([limb_leads_from(recording.signal[0], recording.signal[1]), recording.signal[6:]])
     assert np.abs(changed(lawful, Still()) - lawful).max() < 1e-4
+
+
+def test_a_loose_electrode_swings_slowly_for_a_while_and_the_laws_hold():
+    still = np.zeros((12, 5000), np.float32)
+    swings = np.stack([loosened(still, np.random.default_rng(seed)) for seed in range(20)])
+    assert max(np.abs(law_residuals(swing)).max() for swing in swings) < 1e-5
+    assert np.median(np.abs(swings).max((1, 2))) > 1.0  # mV
+    assert np.abs(np.diff(swings, axis=2)).max() < 0.15  # per 2 ms: no step
+    resting = (np.abs(swings).max(1) < 1e-6).mean(1)
+    assert (resting > 0.1).sum() > 10
