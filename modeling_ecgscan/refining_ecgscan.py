@@ -25,6 +25,7 @@ _SEEN = 8.0  # standard deviations of the noise from which a shift counts
 _BENT_MM = 0.015
 _BENDS_MM = ((12.0, 24.0), (8.0, 16.0), (5.0, 12.0), (4.0, 8.0))
 _ROUNDS = 2
+_CLEAR, _CLEAR_WINDOW_MM = 4.0, 8.0  # standard deviations of the noise from which lines are where a map has them
 
 
 def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeometry:
@@ -69,6 +70,16 @@ def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> P
         ahead = np.stack([_on_map(field, geometry, box_mm, cv2.BORDER_REPLICATE) for field in fields], -1)
         geometry = replace(geometry, paper=geometry.paper - ahead)
     return geometry
+
+
+def share_on_grid(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> float:
+    """Share of the box in which the lines upright on the rows are clearly where the geometry has them."""
+    grid = flat_darkness(image, geometry, box_mm)
+    if grid is None:
+        return 0.0
+    found, noise, pattern = _matched(grid, box_mm[0], _CLEAR_WINDOW_MM)
+    fit = (np.conj(pattern) * found / noise).real.sum(0)
+    return float((fit > _CLEAR * np.sqrt((np.abs(pattern) ** 2 / noise).sum(0) / 2)).mean())
 
 
 def _on_map(field: np.ndarray, geometry: PageGeometry, box_mm: Box, border: int) -> np.ndarray:

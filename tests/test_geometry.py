@@ -161,6 +161,18 @@ def test_a_map_that_misses_the_perspective_is_stretched_until_the_grid_is_even()
     assert unevenness_mm(stretched, exact, strips) < 0.35 < 1.0 < unevenness_mm(tilted, exact, strips)
 
 
+def test_a_part_that_is_lines_away_from_its_own_is_followed_from_where_the_map_is_right():
+    page, exact, strips = drawn_page(gridded_seed("photo"), condition="photo", layout="3x4+1")
+    left, _, right, _ = box_of(strips)
+    beyond = np.clip((exact.paper[..., 0] - left) / (right - left) - 0.6, 0.0, 1.0)
+    paper = exact.paper.copy()
+    paper[..., 0] += 30.0 * beyond**2  # 4.8 mm too far at the right end
+    tilted = replace(exact, paper=paper)
+    settled = settle_on_grid(page.image, tilted, strips)
+    assert settled is not None
+    assert unevenness_mm(settled[0], exact, strips) < 0.1 < 0.5 < unevenness_mm(tilted, exact, strips)
+
+
 def test_without_a_grid_the_map_stays_as_it_is():
     pages = (drawn_page(seed, condition="clean", layout="3x4+1") for seed in range(200))
     page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
