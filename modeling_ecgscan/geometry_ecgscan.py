@@ -266,12 +266,14 @@ class PageGeometry:
         amplitude: (rows, columns) visibility of the grid, the weaker of both directions.
         residual_mm: median distance of the grid lines from the map where the grid is visible.
         to_image: (2, 3) affine map from picture pixels to image pixels.
+        met: share of the rows' part of the page whose printed lines are where the map has them; 0 where none are.
     """
 
     paper: np.ndarray
     amplitude: np.ndarray
     residual_mm: float
     to_image: np.ndarray
+    met: float = 0.0
     _spline: list[np.ndarray] | None = field(default=None, init=False, repr=False)
 
     def px_per_mm(self) -> float:

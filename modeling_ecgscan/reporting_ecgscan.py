@@ -257,6 +257,7 @@ def _features(
         "scale": scale_sure,
         "printed": located.layout.printed,
         "gridded": float(located.gridded),
+        "met": located.geometry.met,
     }
 
 

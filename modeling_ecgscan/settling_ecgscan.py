@@ -112,12 +112,13 @@ def _followed(
     """Geometry and strips on a woven map, where theirs does not meet the grid in a part of the page and that does."""
     met = share_on_grid(image, geometry, _strips_box(strips))
     woven = on_weave(image, geometry, _strips_box(strips)) if met < _WHOLLY_MET else None
+    geometry = replace(geometry, met=met)
     if woven is None:
         return geometry, strips
     other, moved = _refined(image, woven, _together(carried(strips, geometry, woven), strips))
     grown = abs(float(np.log(_row_length(moved) / _row_length(strips))))
-    better = share_on_grid(image, other, _strips_box(moved)) - met
-    return (other, moved) if better > max(_MORE_MET, _PER_LENGTH * grown) else (geometry, strips)
+    other = replace(other, met=share_on_grid(image, other, _strips_box(moved)))
+    return (other, moved) if other.met - met > max(_MORE_MET, _PER_LENGTH * grown) else (geometry, strips)
 
 
 def _on_weave(
@@ -137,7 +138,7 @@ def _on_weave(
     if abs(grown[0] - grown[1]) > _SLANTING:
         return None
     geometry, strips = _refined(image, *scaled(found, strips, true_pitch(image, found, _strips_box(strips))))
-    return geometry, _together(strips, located)
+    return replace(geometry, met=share_on_grid(image, geometry, _strips_box(strips))), _together(strips, located)
 
 
 def _together(strips: list[FoundStrip], located: list[FoundStrip]) -> list[FoundStrip]:
