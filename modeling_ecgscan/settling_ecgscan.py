@@ -44,6 +44,8 @@ _RESCALED = 0.15  # of the scale (logarithm), from where windows of the page tel
 # ours, chosen on 19 rendered validation photos: share of the page that is enough whose lines are where the map has
 # them, by how much more of it a woven map must meet, and per share by which rows are longer on that
 _WHOLLY_MET, _MORE_MET, _PER_LENGTH = 0.985, 0.005, 2.0
+# ours: share that shows that there is a grid at all, where its phase was not located; without one 0.0002, faint 0.01
+_LEAST_MET = 0.005
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
 _SQUARE = 0.1  # by which (logarithm) a page may have been stretched more one way than the other
 
@@ -95,7 +97,8 @@ def settle_on_grid(
     odd = amplitude < _UNSEEN and not best.is_standard(_STANDARD_NEAR_MM)
     if best.clear <= (_ODD_CLEAR if odd else GRID_CLEAR) and not seen:
         return None
-    return _followed(image, *_refined(image, best.geometry, best.strips))
+    settled = _followed(image, *_refined(image, best.geometry, best.strips))
+    return settled if seen or settled[0].met > _LEAST_MET else None
 
 
 def _refined(
