@@ -41,9 +41,9 @@ _LEAST_BORDERS, _UNEVEN_MM, _EXPLAINED, _MOST_BENT, _JOINED_MM = 4, 0.7, 0.5, 0.
 _SLANTING = 0.16
 _SAME_EDGE_MM = 0.5  # by which strips of one layout's column may begin or end apart
 _RESCALED = 0.15  # of the scale (logarithm), from where windows of the page tell it better than the rows
-# ours, chosen on 19 rendered validation photos: share of the page that is enough whose lines are where the map has
-# them, by how much more of it a woven map must meet, and per share by which rows are longer on that
-_WHOLLY_MET, _MORE_MET, _PER_LENGTH = 0.985, 0.005, 2.0
+# ours, chosen on 31 rendered validation photos: share of the page that is enough whose lines are where the map has
+# them, how much of the rest a woven map must meet as well, and per share by which rows are longer on that
+_WHOLLY_MET, _ALSO_MET, _PER_LENGTH = 0.985, 0.21, 2.0
 # ours: share that shows that there is a grid at all, where its phase was not located; without one 0.0002, faint 0.01
 _LEAST_MET = 0.005
 _BEYOND = 1.1  # half rows from the middle, from where the scale stays as it is
@@ -121,7 +121,7 @@ def _followed(
     other, moved = _refined(image, woven, _together(carried(strips, geometry, woven), strips))
     grown = abs(float(np.log(_row_length(moved) / _row_length(strips))))
     other = replace(other, met=share_on_grid(image, other, _strips_box(moved)))
-    return (other, moved) if other.met - met > max(_MORE_MET, _PER_LENGTH * grown) else (geometry, strips)
+    return (other, moved) if other.met - met > max(_ALSO_MET * (1.0 - met), _PER_LENGTH * grown) else (geometry, strips)
 
 
 def _on_weave(
