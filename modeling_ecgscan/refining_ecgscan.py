@@ -20,12 +20,12 @@ _FARTHER = 0.3  # of the fit, that the farthest shift costs
 _WINDOWS_MM = (10.0, 5.0)  # first coarse, then fine
 _WIDE_MM = 12.0  # over which noise, and what lies where no grid is seen, are averaged
 _SEEN = 8.0  # standard deviations of the noise from which a shift counts
-# ours, chosen on 29 rendered validation photos, whose maps are .054 mm off before and .040 after (geometric mean): how
-# far a map may be bent in one window for nothing, windows along and across the lines' distance (lines are long), rounds
+# ours, chosen on 29 rendered validation photos, whose maps are .054 mm off before and .042 after (geometric mean): how
+# far a map is thought to be bent in one window, windows along and across the lines' distance (lines are long), rounds
 _BENT_MM = 0.015
 _BENDS_MM = ((12.0, 24.0), (8.0, 16.0), (5.0, 12.0), (4.0, 8.0))
 _ROUNDS = 2
-_CLEAR, _CLEAR_WINDOW_MM = 4.0, 8.0  # standard deviations of the noise from which lines are where a map has them
+_CLEAR, _CLEAR_WINDOW_MM = 4.0, 8.0  # ours: standard deviations of the noise from which lines are where a map has them
 
 
 def refine_geometry(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> PageGeometry:
