@@ -9,10 +9,12 @@ import numpy as np
 from PIL import ImageFont
 
 from .leads import LEADS
+from .page_pens import stroked
 from .page_style import RGB, PageStyle
 from .records import Recording
 
 _SHIFT = 4
+_LEAST_PEN_PX = 0.8
 _HERSHEY = {"hershey": cv2.FONT_HERSHEY_SIMPLEX, "hershey2": cv2.FONT_HERSHEY_DUPLEX}
 _FONT_FILES = {
     "sans": "DejaVuSans.ttf",
@@ -133,6 +135,12 @@ class _Sheet:
             cv2.LINE_AA,
             _SHIFT,
         )
+
+    def trace(self, lines_mm: list[np.ndarray]) -> None:
+        style = self.style
+        lines = [line * self.scale for line in lines_mm]
+        width = max(style.trace_mm * self.scale, _LEAST_PEN_PX)
+        np.maximum(self.ink, stroked(self.size, lines, width, style.join), out=self.ink)
 
     def text(
         self, text: str, x_mm: float, y_mm: float, height_mm: float, font: str, value: int = 255
@@ -255,6 +263,7 @@ def _inked(image: np.ndarray, ink: np.ndarray, colour: RGB) -> np.ndarray:
 
 
 def _draw_traces(sheet: _Sheet, style: PageStyle, strips: list[Strip], recording: Recording) -> None:
+    lines: list[np.ndarray] = []
     step = max(1, round(recording.sampling_rate / style.trace_rate))
     previous: tuple[int, np.ndarray] | None = None
     for strip in strips:
@@ -271,17 +280,19 @@ def _draw_traces(sheet: _Sheet, style: PageStyle, strips: list[Strip], recording
             points = np.concatenate([previous[1], points])
         good = np.isfinite(points[:, 1])
         if good.all():
-            sheet.line(points, style.trace_px)
+            lines.append(points)
         else:
             for part in np.split(points, np.nonzero(np.diff(good))[0] + 1):
                 if np.isfinite(part[:, 1]).all() and len(part) > 1:
-                    sheet.line(part, style.trace_px)
+                    lines.append(part)
         previous = (strip.row, points[-1:])
+    sheet.trace(lines + _pulses(style, strips))
 
 
-def _draw_pulses(sheet: _Sheet, style: PageStyle, strips: list[Strip]) -> None:
+def _pulses(style: PageStyle, strips: list[Strip]) -> list[np.ndarray]:
     if style.pulse == "none":
-        return
+        return []
+    pulses = []
     rows = sorted({strip.row for strip in strips})
     rows = {"all": rows, "first": rows[:1], "last": rows[-1:]}[style.pulse_rows]
     for row in rows:
@@ -295,10 +306,8 @@ def _draw_pulses(sheet: _Sheet, style: PageStyle, strips: list[Strip]) -> None:
             end = start + style.pulse_mm + foot
         left, right = (start + foot, end) if style.pulse_gap_mm == 0 else (start + foot, end - foot)
         top = base - style.gain
-        sheet.line(
-            np.array([[start, base], [left, base], [left, top], [right, top], [right, base], [end, base]]),
-            style.trace_px,
-        )
+        pulses.append(np.array([[start, base], [left, base], [left, top], [right, top], [right, base], [end, base]]))
+    return pulses
 
 
 def _draw_separators(sheet: _Sheet, style: PageStyle, strips: list[Strip]) -> None:
@@ -433,7 +442,6 @@ def draw_page(
     strips = place_strips(style)
     sheet = _Sheet(style)
     _draw_traces(sheet, style, strips, recording)
-    _draw_pulses(sheet, style, strips)
     _draw_separators(sheet, style, strips)
     strips = _draw_names(sheet, style, strips, rng)
     scales = _draw_print(sheet, style, rng)

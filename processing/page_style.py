@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .layouts import LAYOUTS, Layout, with_rhythm
+from .page_pens import PIXEL_PEN
 
 RGB = tuple[int, int, int]
+_THICKEST_MM = 0.8
 
 # (name, share, paper, minor lines, major lines); every colour is jittered when drawn.
 GRID_COLOURS: tuple[tuple[str, float, RGB, RGB, RGB], ...] = (
@@ -70,7 +72,8 @@ class PageStyle:
     major_px: int = 1
     grid_border: bool = False
     ink: RGB = (20, 20, 20)
-    trace_px: int = 2
+    trace_mm: float = 0.3
+    join: str = "round"
     trace_rate: float = 500.0
     joined: bool = True
     separator: str = "none"
@@ -129,11 +132,7 @@ def _sample_grid(rng: np.random.Generator, style: PageStyle) -> None:
 def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
     dark = int(rng.choice([10, 30, 60, 90], p=[0.5, 0.25, 0.15, 0.1]))
     style.ink = (dark, dark, dark) if rng.random() < 0.85 else (dark // 2, dark // 2, min(255, dark + 70))
-    style.trace_px = int(
-        np.clip(
-            round(style.pixels_per_mm * rng.choice([0.15, 0.22, 0.3, 0.4, 0.5], p=[0.15, 0.25, 0.3, 0.2, 0.1])), 1, 4
-        )
-    )
+    style.trace_mm = float(rng.choice([0.15, 0.22, 0.3, 0.4, 0.5], p=[0.15, 0.25, 0.3, 0.2, 0.1]))
     style.trace_rate = float(rng.choice([500.0, 250.0, 125.0], p=[0.55, 0.4, 0.05]))
     style.joined = bool(rng.random() < 0.55)
     style.separator = _choose(rng, (("none", 0.38), ("bar", 0.32), ("line", 0.12), ("ticks", 0.12), ("dashed", 0.06)))
@@ -158,6 +157,14 @@ def _sample_marks(rng: np.random.Generator, style: PageStyle) -> None:
     style.font = str(rng.choice(["sans", "serif", "mono", "bold", "hershey", "hershey2", "condensed"]))
     style.header, style.footer = bool(rng.random() < 0.65), bool(rng.random() < 0.65)
     style.handwriting = bool(rng.random() < 0.2)
+
+
+def vary_pen(rng: np.random.Generator, style: PageStyle) -> None:
+    """A pen that is a little thicker or thinner, now and then much thicker, and how its strokes meet."""
+    style.trace_mm *= float(np.exp(rng.normal(0, 0.12)))
+    if rng.random() < 0.15:
+        style.trace_mm = min(style.trace_mm * float(rng.uniform(1.3, 1.9)), _THICKEST_MM)
+    style.join = _choose(rng, (("round", 0.6), (PIXEL_PEN, 0.15), ("miter", 0.15), ("bevel", 0.1)))
 
 
 def _place_rows(rng: np.random.Generator, style: PageStyle, tight: bool) -> None:

@@ -10,7 +10,7 @@ from .leads import LEADS
 from .page_ageing import age
 from .page_drawing import PrintedScale, Strip, draw_page
 from .page_handling import FAX_SHARE, fax, handle
-from .page_style import PageStyle, sample_style
+from .page_style import PageStyle, sample_style, vary_pen
 from .page_warp import Warp, flat_warp, sample_warp, seen
 from .page_wear import table, wear_photo, wear_scan
 from .records import Recording
@@ -121,8 +121,9 @@ def render(
         pixels_per_mm=pixels_per_mm,
         duration_s=recording.duration_s,
     )
-    # a stream of its own: what came later changes neither places nor warps of a seed
+    # streams of their own: what came later changes neither places nor warps of a seed
     more = np.random.default_rng([seed, 1])
+    vary_pen(np.random.default_rng([seed, 2]), style)
     flat, strips, scales = draw_page(style, recording, rng)
     if condition == "clean":
         return Page(flat, strips, style, flat_warp(style.page_mm, style.pixels_per_mm), recording, condition, scales)
