@@ -31,7 +31,7 @@ LOCATE_SIZE: tuple[int, int] = (576, 768)
 # rendered validation pages.
 CONDITION_SHARES: dict[str, float] = {"clean": 0.2, "scan": 0.27, "photo": 0.53}
 TILE_CONDITION_SHARES: dict[str, float] = {"clean": 0.32, "scan": 0.28, "photo": 0.4}
-FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6, 8.0)
+FIND_PX_PER_MM, LOCATE_PX_PER_MM, TILE_PX_PER_MM = (1.9, 2.8), (3.2, 5.0), (4.6, 9.0)
 NAME_PX_PER_MM = (3.0, 7.5)
 # a strip that no other trace comes near is as likely chosen as one that is crowded along this share of its length
 LEAST_CROWDED, NEAR_MM = 0.02, 1.0

@@ -66,7 +66,7 @@ from .views_ecgscan import (
 )
 
 _DARK = 90  # grey level below which most of a page lies whose paper is dark
-_READ_PX_PER_MM = 7.5  # a finer page is reduced to this before its strips are cut
+_READ_PX_PER_MM = 9.0  # a finer page is reduced to this before its strips are cut
 # cells between nodes of the page's map, where a grid is seen and where it is not
 _NODE_CELLS, _BLIND_NODE_CELLS = 24.0, 96.0
 _ECG_SEEN = 0.05  # probability, from close by, below which there is no ECG

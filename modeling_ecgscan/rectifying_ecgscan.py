@@ -92,10 +92,13 @@ def cut_tile(
         [job.start_mm + x / job.px_per_mm[0], strip.baseline_mm + (y - TILE_HEIGHT / 2) / job.px_per_mm[1]], -1
     )
     pixels = geometry.image_of(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
-    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
-    source = cv2.warpAffine(pixels, grow, (TILE_WIDTH, TILE_HEIGHT), flags=cv2.INTER_LINEAR)
+    # two samples a row, as rows are wider apart than pixels and thin strokes would fall between them
+    grow = np.array([[_NODE, 0, 0], [0, 2 * _NODE, 0.5]], np.float64)
+    source = cv2.warpAffine(pixels, grow, (TILE_WIDTH, 2 * TILE_HEIGHT), flags=cv2.INTER_LINEAR)
     height, width = image.shape[:2]
     crop = cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    crop = cv2.resize(crop, (TILE_WIDTH, TILE_HEIGHT), interpolation=cv2.INTER_AREA)
+    source = source[::2]
     outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
     tile = np.zeros((TILE_HEIGHT, TILE_WIDTH, 5), np.float32)
     tile[..., :3] = _normalise(crop, outside)
