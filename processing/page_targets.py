@@ -18,6 +18,7 @@ SCALE_SHARE = 0.35  # ours: of the pieces of a page around a speed or a gain in 
 TILE_PX_PER_MM: tuple[float, float] = (8.0, 4.5)
 TILE_COLUMNS = 2  # per pixel
 SECOND_LOOKS = 0.5  # ours: share of the tiles that show the traces of the other rows
+_SAMPLES = 2  # a tile's row, as where strips are read: rows are wider apart than pixels
 _NODE = 16
 # ours: around the ends of a strip, where its presence counts for more, as the page's time axis hangs on them
 _END_MM, _END_WEIGHT = 0.6, 16.0
@@ -137,13 +138,17 @@ def _tile_nodes(origin_mm: np.ndarray, turn_rad: float, px_per_mm: tuple[float, 
     return np.stack([origin_mm[0] + across - turn_rad * down, origin_mm[1] + down + turn_rad * across], -1)
 
 
-def _sampled(page: Page, nodes: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The part of the page's image under paper millimetres given at every node, and its image pixels."""
+def _sampled(page: Page, nodes: np.ndarray, shape: tuple[int, int], samples: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """The part of the page's image under paper millimetres given at every node, and its image pixels.
+
+    Every row is the mean of `samples`.
+    """
+    rows, columns = shape
     pixels = page.to_image(nodes.reshape(-1, 2)).reshape(nodes.shape).astype(np.float32)
-    grow = np.array([[_NODE, 0, 0], [0, _NODE, 0]], np.float64)
-    source = cv2.warpAffine(pixels, grow, shape[::-1], flags=cv2.INTER_LINEAR)
+    grow = np.array([[_NODE, 0, 0], [0, samples * _NODE, (samples - 1) / 2]], np.float64)
+    source = cv2.warpAffine(pixels, grow, (columns, samples * rows), flags=cv2.INTER_LINEAR)
     crop = cv2.remap(page.image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
-    return crop, source
+    return cv2.resize(crop, (columns, rows), interpolation=cv2.INTER_AREA), source[::samples]
 
 
 def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -172,7 +177,7 @@ def reading_tile(page: Page, index: int, rng: np.random.Generator) -> dict[str, 
     origin = np.array([first, strip.baseline_mm + rng.normal(0, 0.6) * (1 + 3 * (rng.random() < 0.1))])
     turn = float(rng.normal(0, 0.004))
     nodes = _tile_nodes(origin, turn, px_per_mm)
-    crop, source = _sampled(page, nodes, TILE_SHAPE)
+    crop, source = _sampled(page, nodes, TILE_SHAPE, _SAMPLES)
     height, width = page.image.shape[:2]
     outside = (source[..., 0] < 0) | (source[..., 0] > width - 1) | (source[..., 1] < 0) | (source[..., 1] > height - 1)
     tile = np.zeros((*TILE_SHAPE, 5), np.float32)
