@@ -77,7 +77,8 @@ def likely_scale(image: np.ndarray, geometry: PageGeometry, box_mm: Box) -> floa
     """How many lines a millimetre most of the page shows along x and along y, 1 where that is not clear.
 
     Args:
-        image, geometry, box_mm: as for `on_weave`, but of any scale between half and nearly twice the true one.
+        image, geometry, box_mm: as for `on_weave`, but of any scale; on a map by which the page is more than a tenth
+            too large, dots may show twice their number.
     """
     grid = flat_darkness(image, geometry, box_mm) if geometry.px_per_mm() >= LEAST_PX_PER_MM else None
     windows = [] if grid is None else list(_windows(grid, 2 * _STEP_MM))

@@ -265,7 +265,7 @@ def test_a_flat_page_of_which_a_part_shows_its_grid_is_not_bent_beside_it(amplit
     ("amplitude", "residual_mm", "believed"), [(0.22, 0.08, True), (0.22, 0.3, False), (0.1, 0.08, False)]
 )
 def test_a_grid_that_is_hardly_seen_counts_where_the_map_follows_it_closely(amplitude, residual_mm, believed):
-    pages = (drawn_page(seed, 7.2, condition="clean", layout="3x4+1", speed=25.0) for seed in range(200))
+    pages = (drawn_page(seed, 7.2, condition="clean", layout="3x4+1", speed=25.0) for seed in range(50, 250))
     page, exact, strips = next(found for found in pages if found[0].style.grid_kind == "none")
     faint = replace(exact, amplitude=np.full_like(exact.amplitude, amplitude), residual_mm=residual_mm)
     settled = settle_on_grid(page.image, faint, strips)
