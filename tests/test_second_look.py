@@ -19,9 +19,11 @@ from modeling_ecgscan.terms_ecgscan import (
     TILE_WIDTH,
     column_places,
 )
+from processing import page_targets
 from processing.other_traces import first_look, stroke, trace_in_tile
 from processing.renderer import render
 from processing.simulator import simulate
+from tests.test_geometry import drawn_page
 
 ROWS_MM = (np.arange(TILE_HEIGHT) - TILE_HEIGHT / 2) / TILE_PX_PER_MM_Y
 WHITE = np.full((400, 800, 3), 250, np.uint8)
@@ -154,3 +156,15 @@ def test_an_end_that_was_marked_far_too_early_is_approached_from_look_to_look():
     traced = reader.trace(image, flat_map(), [FoundStrip("I", 0, 0, 20.0, 68.0, 20.0)], 10.0)
     assert traced.strips[0].start_mm == pytest.approx(20.0, abs=0.3)
     assert traced.strips[0].end_mm == pytest.approx(80.0, abs=0.3)
+
+
+def test_a_tile_of_training_shows_the_paper_as_a_tile_that_is_read():
+    page, exact, strips = drawn_page(2, condition="photo", layout="3x4+1")
+    job = plan_tiles(strips, [1.0] * len(strips))[0]
+    read = cut_tile(page.image, exact, strips, job)[..., :3]
+    origin = np.array([job.start_mm, strips[job.strip].baseline_mm])
+    crop, source = page_targets._sampled(page, page_targets._tile_nodes(origin, 0.0, job.px_per_mm), read.shape[:2], 2)
+    taught = page_targets.normalise_tile(crop, np.zeros(source.shape[:2], bool))
+    inside = np.abs(read).sum(2) > 0
+    assert inside.mean() > 0.5
+    assert np.abs(read - taught)[inside].mean() < 0.001
