@@ -119,9 +119,14 @@ def _followed(
     if woven is None:
         return geometry, strips
     other, moved = _refined(image, woven, _together(carried(strips, geometry, woven), strips))
-    grown = abs(float(np.log(_row_length(moved) / _row_length(strips))))
+    longer = float(np.log(_row_length(moved) / _row_length(strips)))
     other = replace(other, met=share_on_grid(image, other, _strips_box(moved)))
-    return (other, moved) if other.met - met > max(_ALSO_MET * (1.0 - met), _PER_LENGTH * grown) else (geometry, strips)
+    return (other, moved) if follows_better(met, other.met, longer) else (geometry, strips)
+
+
+def follows_better(met: float, then_met: float, longer: float) -> bool:
+    """Whether a woven map, by which rows are longer or shorter (logarithm), meets enough of what was not met before."""
+    return then_met - met > max(_ALSO_MET * (1.0 - met), _PER_LENGTH * abs(longer))
 
 
 def _on_weave(

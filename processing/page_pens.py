@@ -1,24 +1,25 @@
 """Pens: how traces are laid on the page, by coverage of every pixel."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import cv2
 import numpy as np
 
-PIXEL_PEN = "pixels"
+Join = Literal["round", "miter", "bevel", "pixels"]
 _SHIFT = 4
 
 
-def stroked(size: tuple[int, int], lines: Sequence[np.ndarray], width: float, join: str) -> np.ndarray:
+def stroked(size: tuple[int, int], lines: Sequence[np.ndarray], width: float, join: Join) -> np.ndarray:
     """uint8 (height, width) coverage, 0 to 255, of lines drawn with one pen.
 
     Args:
         size: height and width of the picture.
         lines: (points, 2) each, in pixels; pixel centres stand at whole numbers and a half.
         width: of the pen, in pixels, any fraction.
-        join: "round", "miter" or "bevel"; `PIXEL_PEN` for one of whole pixels, which is uneven as OpenCV draws it.
+        join: how strokes meet; "pixels" for a pen of whole pixels, which is uneven as OpenCV draws it.
     """
-    if join == PIXEL_PEN:
+    if join == "pixels":
         ink = np.zeros(size, np.uint8)
         fixed = [np.rint((line - 0.5) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2) for line in lines]
         # it comes out one to two pixels wider than it is told

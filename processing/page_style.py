@@ -1,14 +1,16 @@
 """What a page looks like before it is drawn: layout, scales, grid, type and marks, all drawn from one seed."""
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from .layouts import LAYOUTS, Layout, with_rhythm
-from .page_pens import PIXEL_PEN
+from .page_pens import Join
 
 RGB = tuple[int, int, int]
 _THICKEST_MM = 0.8
+_Option = TypeVar("_Option", bound=str)
 
 # (name, share, paper, minor lines, major lines); every colour is jittered when drawn.
 GRID_COLOURS: tuple[tuple[str, float, RGB, RGB, RGB], ...] = (
@@ -29,6 +31,8 @@ GRID_KINDS: tuple[tuple[str, float], ...] = (
     ("dotted", 0.09),
     ("none", 0.07),
 )
+# ours
+JOINS: tuple[tuple[Join, float], ...] = (("round", 0.6), ("pixels", 0.15), ("miter", 0.15), ("bevel", 0.1))
 TRAINING_LAYOUTS: tuple[tuple[str, float], ...] = (
     ("3x4+1", 0.36),
     ("3x4", 0.11),
@@ -73,7 +77,7 @@ class PageStyle:
     grid_border: bool = False
     ink: RGB = (20, 20, 20)
     trace_mm: float = 0.3
-    join: str = "round"
+    join: Join = "round"
     trace_rate: float = 500.0
     joined: bool = True
     separator: str = "none"
@@ -92,7 +96,7 @@ class PageStyle:
     handwriting: bool = False
 
 
-def _choose(rng: np.random.Generator, options: tuple[tuple[str, float], ...]) -> str:
+def _choose(rng: np.random.Generator, options: tuple[tuple[_Option, float], ...]) -> _Option:
     shares = np.array([share for _, share in options])
     return options[int(rng.choice(len(options), p=shares / shares.sum()))][0]
 
@@ -164,7 +168,7 @@ def vary_pen(rng: np.random.Generator, style: PageStyle) -> None:
     style.trace_mm *= float(np.exp(rng.normal(0, 0.12)))
     if rng.random() < 0.15:
         style.trace_mm = min(style.trace_mm * float(rng.uniform(1.3, 1.9)), _THICKEST_MM)
-    style.join = _choose(rng, (("round", 0.6), (PIXEL_PEN, 0.15), ("miter", 0.15), ("bevel", 0.1)))
+    style.join = _choose(rng, JOINS)
 
 
 def _place_rows(rng: np.random.Generator, style: PageStyle, tight: bool) -> None:

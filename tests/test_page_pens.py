@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from processing.page_pens import PIXEL_PEN, stroked
+from processing.page_pens import stroked
 
 
 @settings(deadline=None, max_examples=30)
@@ -36,7 +36,7 @@ def test_a_pointed_join_reaches_farther_than_a_round_one_and_that_farther_than_a
 
 def test_lines_of_one_picture_do_not_add_where_they_cross():
     cross = [np.array([[10.0, 25.0], [40.0, 25.0]]), np.array([[25.0, 10.0], [25.0, 40.0]])]
-    for join in ("round", PIXEL_PEN):
+    for join in ("round", "pixels"):
         assert stroked((50, 50), cross, 3.0, join)[25, 25] == 255
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from modeling_ecgscan.geometry_ecgscan import PageGeometry
-from modeling_ecgscan.settling_ecgscan import carried, settle_on_grid
+from modeling_ecgscan.settling_ecgscan import carried, follows_better, settle_on_grid
 from modeling_ecgscan.weave_ecgscan import likely_scale, on_weave
 from tests.test_geometry import along_strips, box_of, drawn_page
 
@@ -124,3 +124,19 @@ def test_a_facet_that_is_shorter_by_an_eighth_is_followed_in_part(seed):
     found = on_weave(page.image, creased, box_of(strips))
     assert found is not None
     assert 1.4 * farthest_mm(found, exact, strips) < farthest_mm(creased, exact, strips)
+
+
+@pytest.mark.parametrize(
+    ("met", "then", "longer", "better"),
+    [
+        (0.5, 0.62, 0.0, True),
+        (0.5, 0.58, 0.0, False),
+        (0.5, 0.62, 0.08, False),
+        (0.5, 0.9, -0.15, True),
+        (0.9, 0.95, 0, True),
+    ],
+)
+def test_a_woven_map_must_meet_a_fifth_of_what_was_not_met_and_more_where_rows_change_their_length(
+    met, then, longer, better
+):
+    assert follows_better(met, then, longer) == better
