@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from processing.page_pens import stroked
+from processing.page_style import sample_style, vary_pen
 
 
 @settings(deadline=None, max_examples=30)
@@ -45,3 +46,15 @@ def _top(ink: np.ndarray) -> float:
     column = ink[:, 25:27].max(1) / 255.0
     first = int(np.argmax(column > 0))
     return first + 1 - float(column[first])
+
+
+def test_pens_are_of_any_width_up_to_eight_tenths_of_a_millimetre_and_one_in_seven_is_of_whole_pixels():
+    drawn = []
+    for seed in range(600):
+        style = sample_style(np.random.default_rng(seed))
+        vary_pen(np.random.default_rng(seed), style)
+        drawn.append((style.trace_mm, style.join))
+    widths = np.array([width for width, _ in drawn])
+    assert widths.min() > 0.09 and widths.max() == pytest.approx(0.8)
+    assert len(np.unique(widths.round(3))) > 200
+    assert np.mean([join == "pixels" for _, join in drawn]) == pytest.approx(1 / 7, abs=0.04)
