@@ -15,6 +15,7 @@ _REACH_MM = 30.0  # a pulse stands this near the ends of the rows
 _LEAST_MM, _MOST_MM = (4.0, 2.0), (34.0, 20.0)  # height and width of what may be a pulse, on a page of unknown scale
 _LEVEL_MM = 0.6  # by which the ends of its two strokes may differ
 _INK = 0.4  # share of the darkness of full ink from which a pixel counts as ink
+_FULL_INK = 99.5  # percentile of darkness that is full ink, where thin strokes are all that is printed
 _FULL = 0.9  # share of the top that is ink, and of the inside that is none
 # ours: widths that machines draw at 25 mm/s and what else is unusual (log odds), how far a measured side may be off
 # and (logarithm) a page be stretched one way; the price of giving the rows' standard length up for the pulse's word
@@ -97,7 +98,7 @@ def measure_pulses(image: np.ndarray, geometry: PageGeometry, strips: list[Found
         if flat is None:
             continue
         dark = np.clip(darkness(flat.max(axis=2)), 0.0, None)
-        dark = dark / max(float(np.percentile(dark, 98)), 0.1)
+        dark = dark / max(float(np.percentile(dark, _FULL_INK)), 0.1)
         pulses = {row: _pulse_at(dark, (place - box[1]) * RASTER_PX_PER_MM) for row, place in rows.items()}
         sizes = {
             row: (*pulse[:2], box[1] + (pulse[2] + 0.5) / RASTER_PX_PER_MM)
