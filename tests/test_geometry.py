@@ -332,6 +332,7 @@ def test_gain_and_speed_follow_the_page_then_its_strips_and_a_pulse_unless_the_p
     assert settle_gain(likely, unsure, None, None) == (10.0, pytest.approx(0.3, abs=0.01))
     assert settle_gain(unsure, usual, CalibrationPulse(20.0, -1.0, 0.9), None)[0] == 20.0
     assert settle_gain(sure, unsure, CalibrationPulse(20.0, -1.0, 0.9), None)[0] == 5.0
+    assert settle_gain(sure, sure, CalibrationPulse(20.0, -1.0, 1.0, measured=True), None)[0] == 20.0
     even, fast = np.array([0.5, 0.5]), np.array([0.01, 0.99])
     assert settle_speed(even, even, CalibrationPulse(10.0, 3.0, 0.9), None)[0] == 50.0
     assert settle_speed(fast, fast, CalibrationPulse(10.0, -3.0, 0.9), None)[0] == 50.0
