@@ -26,7 +26,9 @@ _STRIPS_KNOW_GAIN = 0.5  # beside the whole page, where names and texts are seen
 # rendered pages have unusual gains more often than archives, by our estimate three times: odds of 3 to 1
 _UNUSUAL_GAIN = 0.75  # probability from which a page without a pulse has another gain than the standard one
 _WORDS_CLEAR = 0.5  # probability from which a warning says that other words are printed
-_WORDS_KNOW = 2.5  # ours: evidence of a speed or gain in words, times: a little more than all the rest together
+# ours: evidence of a speed or gain in words, times: a little more than all the rest together, and less of it where the
+# other one is not printed beside it, as handwriting may look like one
+_WORDS_KNOW, _ALONE = 2.5, 0.4
 _INK = 0.25  # of full ink, beyond the grid's darkness
 _MEASURED_HEIGHT, _MEASURED_WIDTH = 0.04, 0.08  # by which (logarithm) a measured pulse may be off what is drawn
 
@@ -100,7 +102,7 @@ def settle_gain(
     """
     evidence = _log(page) + _STRIPS_KNOW_GAIN * _log(strips)
     if printed is not None:
-        evidence += _WORDS_KNOW * _log(printed.gains)
+        evidence += _weight(printed.speeds) * _log(printed.gains)
     if pulse is not None:
         evidence[GAINS.index(pulse.gain)] += _MEASURED_KNOWS_GAIN if pulse.measured else _PULSE_KNOWS_GAIN
     share = np.exp(evidence - evidence.max())
@@ -117,7 +119,7 @@ def settle_speed(
     """Paper speed (mm/s) and how sure it is; arguments as for `settle_gain`, probabilities in the order of `SPEEDS`."""
     odds = float(np.diff((_log(page) + _log(strips)) / 2)[0]) + (pulse.fast if pulse is not None else 0.0)
     if printed is not None:
-        odds += _WORDS_KNOW * float(np.diff(_log(printed.speeds))[0])
+        odds += _weight(printed.gains) * float(np.diff(_log(printed.speeds))[0])
     fast = 1.0 / (1.0 + np.exp(-odds))
     return (SPEEDS[1], fast) if fast > 0.5 else (SPEEDS[0], 1.0 - fast)
 
@@ -138,6 +140,11 @@ def contradictions(
     if pulse is not None and pulse.gain != gain:
         said.append(f"the calibration pulse is {pulse.gain:g} mm high, but {gain:g} mm/mV was taken")
     return said
+
+
+def _weight(beside: np.ndarray) -> float:
+    """How much words count, from probabilities of those that are usually printed beside them."""
+    return _WORDS_KNOW * (1.0 if beside.max() > _WORDS_CLEAR else _ALONE)
 
 
 def _log(share: np.ndarray) -> np.ndarray:

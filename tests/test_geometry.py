@@ -346,6 +346,10 @@ def test_what_is_printed_in_words_settles_gain_and_speed_that_nothing_else_tells
     silent = replace(words, speeds=np.zeros(2), gains=np.zeros(3))
     assert settle_gain(unsure, unsure, None, words)[0] == 5.0
     assert settle_speed(even, even, None, words)[0] == 50.0
+    certain, speed_alone = np.array([1.0, 0.0]), replace(words, gains=np.zeros(3))
+    assert settle_speed(certain, certain, None, words)[0] == 50.0
+    assert settle_speed(certain, certain, CalibrationPulse(10.0, -1.0, 0.7), speed_alone)[0] == 25.0
+    assert settle_speed(even, even, None, speed_alone)[0] == 50.0
     assert settle_gain(unsure, unsure, None, silent) == pytest.approx(settle_gain(unsure, unsure, None, None))
     assert settle_speed(even, even, None, silent) == pytest.approx(settle_speed(even, even, None, None))
 
