@@ -18,9 +18,7 @@ SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
 _QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start, for the regular time to hold
 _WHOLE_S = (5.0, 10.0)  # that the rows of whole pages last
-# ours: from a strip's usual end, for it to hold, and from that of the last column, where nothing joins on and a step in
-# the recording may look like a pulse
-_JOINED_MM, _LAST_MM = 0.7, 3.0
+_JOINED_MM, _FARTHER_MM = 0.7, 3.0  # ours: from a strip's usual end, for it to hold, and where most inner ends are near
 _SAME_MM = 0.5  # of a strip's start, for its column's to hold
 _PRINTED_WIDE = 0.02  # by how much a whole page may be printed too wide
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
@@ -77,7 +75,8 @@ def settled_starts(strips: list[FoundStrip], traces: list[StripColumns], speed: 
 def settled_ends(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
     """Strips that end after the seconds that machines print, where their ends were found near them.
 
-    A column ends where the next one begins, unless they stand clearly apart; a row lasts 5 or 10 s.
+    A column ends where the next one begins, unless they stand clearly apart; a row lasts 5 or 10 s. Where most ends
+    say so, those farther off do too: a steep wave at an end may look like no more than a stroke beside it.
     """
     regular = _spacing(strips, speed)
     usual = []
@@ -86,13 +85,11 @@ def settled_ends(strips: list[FoundStrip], speed: float) -> list[FoundStrip]:
         lengths = np.array([*rows, *((regular[0] * speed, regular[1]) if regular and not strip.is_rhythm else ())])
         off = strip.start_mm + lengths - strip.end_mm
         usual.append(float(off[np.abs(off).argmin()]))
-    last = max(strip.end_mm for strip in strips) - _LAST_MM
+    last = max(strip.end_mm for strip in strips) - _FARTHER_MM
     inner = [abs(off) for strip, off in zip(strips, usual, strict=True) if strip.end_mm < last]
-    at_last = _LAST_MM if not inner or np.median(inner) < _JOINED_MM else _JOINED_MM
+    near = _FARTHER_MM if not inner or np.median(inner) < _JOINED_MM else _JOINED_MM
     return [
-        replace(strip, end_mm=strip.end_mm + off)
-        if abs(off) < (at_last if strip.end_mm >= last else _JOINED_MM)
-        else strip
+        replace(strip, end_mm=strip.end_mm + off) if abs(off) < near else strip
         for strip, off in zip(strips, usual, strict=True)
     ]
 

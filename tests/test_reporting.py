@@ -258,6 +258,12 @@ def test_columns_end_where_the_next_begin_unless_they_stand_apart():
     assert settled_ends(apart, 25.0) == apart
 
 
+def test_a_column_whose_end_is_hidden_by_a_steep_wave_ends_where_the_next_one_begins_as_the_others_do():
+    ends = (62.3, 125.1, 186.0, 249.9)
+    strips = [FoundStrip("I", 0, k, 62.5 * k, end, 0.0) for k, end in enumerate(ends)]
+    assert [strip.end_mm for strip in settled_ends(strips, 25.0)] == pytest.approx([62.5, 125.0, 187.5, 250.0])
+
+
 def test_a_row_found_a_little_short_lasts_its_ten_seconds_and_one_cut_off_keeps_its_length():
     row, cut = FoundStrip("II", 0, 0, 3.0, 252.6, 0.0), FoundStrip("II", 0, 0, 3.0, 231.0, 0.0)
     assert settled_ends([row], 25.0)[0].end_mm == pytest.approx(253.0)
