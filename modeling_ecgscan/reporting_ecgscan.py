@@ -18,8 +18,10 @@ SAMPLING_RATE = 500
 _SURE_SPREAD_MM = 0.8
 _QUARTER_S, _NEAR_S = 0.008, 0.06  # of a column's width and of a strip's start, for the regular time to hold
 _WHOLE_S = (5.0, 10.0)  # that the rows of whole pages last
-_JOINED_MM, _FARTHER_MM = 0.7, 3.0  # ours: from a strip's usual end, for it to hold, and where most inner ends are near
+_JOINED_MM, _FARTHER_MM = 0.7, 3.0  # ours: from a strip's usual end, for it to hold, and where most ends are near
 _SAME_MM = 0.5  # of a strip's start, for its column's to hold
+_HIDDEN_MM = 4.0  # ours: by which a strip may seem to begin late, as behind a steep wave, where columns are regular
+_AGREE_MM = 0.3  # ours: of all columns but one from regular places, for those to hold
 _PRINTED_WIDE = 0.02  # by how much a whole page may be printed too wide
 _LEAST_CONFIDENCE = 0.3  # mean over the strips, below which they show no traces
 
@@ -52,7 +54,8 @@ def strip_times(strips: list[FoundStrip], speed: float, columns: str) -> list[tu
 def settled_starts(strips: list[FoundStrip], traces: list[StripColumns], speed: float) -> list[FoundStrip]:
     """Strips that begin where all of them together show that they do, the clearest beginnings counting most.
 
-    Strips of one column begin together; where columns are regular, one place settles them all.
+    Strips of one column begin together; where columns are regular, one place settles them all, also those whose
+    beginning a steep wave hides.
     """
     regular = _spacing(strips, speed)
     edges = [soft_edge(trace, strip.start_mm) for strip, trace in zip(strips, traces, strict=True)]
@@ -66,8 +69,9 @@ def settled_starts(strips: list[FoundStrip], traces: list[StripColumns], speed: 
         near = _SAME_MM
         found = np.array([place for place, _ in edges])
         places = np.array([_weighted_median(found[columns == c], shares[columns == c]) for c in columns])
+    late = near if regular is None else _HIDDEN_MM
     return [
-        replace(strip, start_mm=float(place)) if abs(strip.start_mm - place) < near else strip
+        replace(strip, start_mm=float(place)) if -near < strip.start_mm - place < late else strip
         for strip, place in zip(strips, places, strict=True)
     ]
 
@@ -123,6 +127,9 @@ def _spacing(strips: list[FoundStrip], speed: float) -> tuple[float, float] | No
     off = abs(spacing / speed - usual)
     if usual == 0:
         return None
+    apart = np.array([middles[column] - column * usual * speed for column in sorted(middles)])
+    if len(apart) > 2 and (np.abs(apart - np.median(apart)) < _AGREE_MM).sum() >= len(apart) - 1:
+        return usual, usual * speed
     whole = usual * len(middles) in _WHOLE_S and off < _PRINTED_WIDE * usual
     # rows of the right length are not printed too wide: inner beginnings, under names or in joined traces, err
     length = max(strip.end_mm for strip in strips) - min(strip.start_mm for strip in strips)

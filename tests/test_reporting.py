@@ -233,6 +233,12 @@ def test_columns_a_quarter_second_or_its_multiple_apart_are_so_exactly_though_on
     assert strips[0].start_mm == pytest.approx(20.0, abs=0.11)
 
 
+def test_a_column_that_seems_to_begin_late_begins_where_the_others_say():
+    strips = settled_starts(*four_columns([23.1, 82.5, 145.0, 207.5]), 25.0)
+    assert [strip.start_mm for strip in strips] == pytest.approx([20.0, 82.5, 145.0, 207.5], abs=0.06)
+    assert [start for start, _ in strip_times(strips, 25.0, "sequential")] == pytest.approx([0.0, 2.5, 5.0, 7.5])
+
+
 @pytest.mark.parametrize("starts", [[0.0, 62.1, 124.1, 186.3], [0.0, 61.7, 123.4, 185.1], [0.0, 63.3, 126.6, 189.9]])
 def test_columns_of_a_page_printed_a_little_too_narrow_or_too_wide_still_begin_every_two_and_a_half_seconds(starts):
     strips = settled_starts(*four_columns(starts), 25.0)
