@@ -16,6 +16,8 @@ from .page_wear import table, wear_photo, wear_scan
 from .records import Recording
 
 CONDITIONS: tuple[str, ...] = ("clean", "scan", "photo")
+# ours: of traces on scans and photos, which have fewer pixels than real ones and would lose thinner strokes to blur
+_LEAST_PEN_PX = 1.3
 
 
 @dataclass
@@ -124,6 +126,8 @@ def render(
     # streams of their own: what came later changes neither places nor warps of a seed
     more = np.random.default_rng([seed, 1])
     vary_pen(np.random.default_rng([seed, 2]), style)
+    if condition != "clean":
+        style.trace_mm = max(style.trace_mm, _LEAST_PEN_PX / style.pixels_per_mm)
     flat, strips, scales = draw_page(style, recording, rng)
     if condition == "clean":
         return Page(flat, strips, style, flat_warp(style.page_mm, style.pixels_per_mm), recording, condition, scales)

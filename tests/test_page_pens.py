@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from processing.page_pens import stroked
 from processing.page_style import sample_style, vary_pen
+from processing.renderer import render
+from processing.simulator import simulate
 
 
 @settings(deadline=None, max_examples=30)
@@ -58,3 +60,10 @@ def test_pens_are_of_any_width_up_to_eight_tenths_of_a_millimetre_and_one_in_sev
     assert widths.min() > 0.09 and widths.max() == pytest.approx(0.8)
     assert len(np.unique(widths.round(3))) > 200
     assert np.mean([join == "pixels" for _, join in drawn]) == pytest.approx(1 / 7, abs=0.04)
+
+
+@pytest.mark.parametrize("condition", ["clean", "scan"])
+def test_a_thin_pen_stays_thin_unless_the_page_is_scanned_with_few_pixels(condition):
+    seed = next(seed for seed in range(50) if render(simulate(0), seed=seed).style.trace_mm < 0.16)
+    page = render(simulate(0), seed=seed, condition=condition, pixels_per_mm=5.0)
+    assert page.style.trace_mm == pytest.approx(0.26) if condition == "scan" else page.style.trace_mm < 0.16
