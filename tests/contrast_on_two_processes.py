@@ -29,6 +29,7 @@ def main(folder: str) -> None:
     loss.backward()
     dist.all_reduce(weight.grad)
     torch.save({"loss": loss.detach(), "grad": weight.grad / count, "processes": count}, f"{folder}/{rank}.pt")
+    accelerator.end_training()
 
 
 if __name__ == "__main__":
