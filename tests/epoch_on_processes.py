@@ -28,6 +28,7 @@ def main(shards: str, out: str) -> None:
     found = {"processes": accelerator.num_processes, "seen": seen}
     Path(out, f"{accelerator.process_index}.json").write_text(json.dumps(found))
     accelerator.wait_for_everyone()
+    accelerator.end_training()
 
 
 if __name__ == "__main__":
